@@ -1,0 +1,104 @@
+//! The list of all calls. A line here gives a call its [`Method`], and every `match` over it stops compiling
+//! until it knows the new one.
+
+use crate::{Call, Kind, Role};
+
+macro_rules! calls {
+    ($($variant:ident => $call:ty,)*) => {
+        /// Every method there is.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        #[allow(missing_docs, reason = "each is documented where its call is defined")]
+        pub enum Method {
+            $($variant,)*
+        }
+
+        impl Method {
+            /// All methods.
+            pub const ALL: &[Self] = &[$(Self::$variant,)*];
+
+            /// The name on the wire.
+            pub const fn name(self) -> &'static str {
+                match self { $(Self::$variant => <$call as Call>::METHOD,)* }
+            }
+
+            /// How it answers.
+            pub const fn kind(self) -> Kind {
+                match self { $(Self::$variant => <$call as Call>::KIND,)* }
+            }
+
+            /// The least role that may call it.
+            pub const fn role(self) -> Role {
+                match self { $(Self::$variant => <$call as Call>::ROLE,)* }
+            }
+
+            /// The method of this name.
+            pub fn named(name: &str) -> Option<Self> {
+                Self::ALL.iter().copied().find(|method| method.name() == name)
+            }
+        }
+    };
+}
+
+calls! {
+    BackupCreate => crate::backup::Create,
+    BackupList => crate::backup::List,
+    BackupRestore => crate::backup::Restore,
+    BackupWindow => crate::backup::Window,
+    Deploy => crate::deploy::Deploy,
+    EnvironmentInfo => crate::environment::Info,
+    LogList => crate::log::List,
+    LogSources => crate::log::Sources,
+    LogTail => crate::log::Tail,
+    LogView => crate::log::View,
+    OperationCancel => crate::operation::Cancel,
+    OperationList => crate::operation::List,
+    OperationWait => crate::operation::Wait,
+    Status => crate::status::Status,
+    NodeStep => crate::node::Step,
+    NodeStatus => crate::node::Status,
+    NodeDatabaseInfo => crate::node::DatabaseInfo,
+    NodeLogSources => crate::node::LogSources,
+    NodeLogTail => crate::node::LogTail,
+    NodePackageReceive => crate::node::PackageReceive,
+}
+
+impl Method {
+    /// Whether only the coordinator may make this call, by its node certificate.
+    pub const fn is_node_call(self) -> bool {
+        match self {
+            Self::NodeStep
+            | Self::NodeStatus
+            | Self::NodeDatabaseInfo
+            | Self::NodeLogSources
+            | Self::NodeLogTail
+            | Self::NodePackageReceive => true,
+            Self::BackupCreate
+            | Self::BackupList
+            | Self::BackupRestore
+            | Self::BackupWindow
+            | Self::Deploy
+            | Self::EnvironmentInfo
+            | Self::LogList
+            | Self::LogSources
+            | Self::LogTail
+            | Self::LogView
+            | Self::OperationCancel
+            | Self::OperationList
+            | Self::OperationWait
+            | Self::Status => false,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_unique_and_found() {
+        for method in Method::ALL {
+            assert_eq!(Method::named(method.name()), Some(*method));
+            assert_eq!(method.is_node_call(), method.name().starts_with("node."));
+        }
+    }
+}
