@@ -1,2 +1,6 @@
-//! Agent.
-fn main() {}
+//! `orocloud-agent`: parse, run, exit code.
+
+fn main() {
+    eprintln!("orocloud-agent: nothing here yet");
+    std::process::exit(1);
+}

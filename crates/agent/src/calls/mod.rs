@@ -1,0 +1,1 @@
+//! What each method does: a query answers, an operation builds a plan.

@@ -1,0 +1,432 @@
+//! `agent.toml` and `environment.toml`: which node this is, and what the whole environment is.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use orocloud_protocol::{EnvironmentName, EnvironmentType, NodeName, NodeRole, Role, Scope, SourceName};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Deserializer};
+
+/// The newest format of both files that this build reads.
+const FORMAT: u32 = 1;
+
+/// `agent.toml`, and the `environment.toml` it names.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Agent {
+    format: u32,
+    /// This node's short name.
+    pub node: NodeName,
+    environment_file: PathBuf,
+    /// Journals, locks, packages, recovery points.
+    pub state: PathBuf,
+    /// Sockets.
+    pub run: PathBuf,
+    /// `agent.log` and `audit.log`.
+    pub log: PathBuf,
+    /// Absent where everything runs as the agent's own account.
+    pub accounts: Option<Accounts>,
+    /// What holds long-running programs up.
+    pub service_manager: ServiceManagerConfig,
+    /// Whose certificates are believed.
+    #[serde(default, rename = "authority")]
+    pub authorities: Vec<Authority>,
+    /// Local accounts that may call, by name; maint only.
+    #[serde(default)]
+    pub local: BTreeMap<String, LocalAccount>,
+    /// How other nodes are reached; maint only.
+    pub coordinator: Option<Coordinator>,
+    /// Present on the node with role maint.
+    pub maint: Option<Maint>,
+    /// Present on nodes with role web.
+    pub web: Option<Web>,
+    /// Present on nodes with role db.
+    pub database: Option<Database>,
+    /// Present on nodes with role lb.
+    pub lb: Option<LoadBalancer>,
+    /// Logs of this node, by source.
+    #[serde(default)]
+    pub logs: BTreeMap<SourceName, LogFiles>,
+    /// The environment this node belongs to.
+    #[serde(skip, default = "Environment::placeholder")]
+    pub environment: Environment,
+}
+
+/// Accounts other than the agent's own.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Accounts {
+    /// Runs the bridge; may connect to the session socket and nothing else.
+    pub session: String,
+    /// Runs git and composer.
+    pub build: String,
+    /// Runs the application.
+    pub app: String,
+    /// Runs PostgreSQL and pgBackRest.
+    pub database: String,
+}
+
+/// What holds long-running programs up.
+#[derive(Debug, Deserialize)]
+#[serde(tag = "kind", rename_all = "kebab-case", deny_unknown_fields)]
+pub enum ServiceManagerConfig {
+    /// systemd, by `systemctl`.
+    Systemd {},
+    /// The sandbox's supervisor.
+    Supervisor {
+        /// Its socket.
+        socket: PathBuf,
+    },
+}
+
+/// Whose certificates are believed, where, and for how much.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Authority {
+    /// Whether it signs people or nodes.
+    pub kind: AuthorityKind,
+    /// One line of OpenSSH's public key format.
+    pub public_key: String,
+    /// The environments it may vouch for.
+    #[serde(deserialize_with = "scopes")]
+    pub environments: Vec<Scope>,
+    /// The highest role it may vouch for.
+    #[serde(default = "Authority::every_role")]
+    pub highest_role: Role,
+    /// Serial numbers, key ids or `SHA256:` fingerprints that are believed no longer, one a line.
+    pub revoked_keys_file: Option<PathBuf>,
+}
+
+impl Authority {
+    fn every_role() -> Role {
+        Role::Owner
+    }
+}
+
+/// Whom an authority signs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum AuthorityKind {
+    /// People and pipelines.
+    User,
+    /// The coordinator and the hosts.
+    Node,
+}
+
+/// A local account that may call.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LocalAccount {
+    /// Its role.
+    pub role: Role,
+}
+
+/// How maint reaches the other nodes.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Coordinator {
+    /// Private key; the certificate lies beside as `KEY-cert.pub`.
+    pub key: PathBuf,
+    /// One `@cert-authority` line.
+    pub known_hosts: PathBuf,
+    /// The account to log in to.
+    pub user: String,
+}
+
+/// What maint needs to build and to keep recovery points.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Maint {
+    /// Local mirror of the application's repository; belongs to `build`.
+    pub git_mirror: PathBuf,
+    /// Checkouts; belongs to `build`.
+    pub build: PathBuf,
+    /// `COMPOSER_HOME`; belongs to `build`.
+    pub composer_home: PathBuf,
+    /// Mount of the clustered file system.
+    pub media: PathBuf,
+    /// restic's repository.
+    pub restic_repository: PathBuf,
+    /// Its password, 0600.
+    pub restic_password_file: PathBuf,
+}
+
+/// What a web node serves.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Web {
+    /// `deploy/RELEASE/`, `www` → one of them, `shared/`.
+    pub app_root: PathBuf,
+    /// nginx serves the maintenance page while it exists.
+    pub maintenance_file: PathBuf,
+    /// `KEY=VALUE` lines for the application.
+    pub environment_file: PathBuf,
+    /// The PHP program of the console.
+    pub php: PathBuf,
+    /// Service name of PHP-FPM.
+    pub fpm_service: String,
+    /// Service name of nginx.
+    pub web_service: String,
+    /// The node's own front, past the load balancer.
+    pub url: String,
+    /// nginx's `stub_status`.
+    pub status_url: String,
+    /// PHP-FPM's status page, as JSON.
+    pub fpm_status_url: String,
+}
+
+impl Web {
+    /// Where releases are unpacked.
+    pub fn releases(&self) -> PathBuf {
+        self.app_root.join("deploy")
+    }
+
+    /// The link to the current release.
+    pub fn current(&self) -> PathBuf {
+        self.app_root.join("www")
+    }
+
+    /// What outlives releases.
+    pub fn shared(&self) -> PathBuf {
+        self.app_root.join("shared")
+    }
+}
+
+/// PostgreSQL and its backups on a db node.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Database {
+    /// Service name of the live server.
+    pub service: String,
+    /// The live data folder; its parent belongs to the database account, copies are its siblings.
+    pub data: PathBuf,
+    /// PostgreSQL's programs.
+    pub bin: PathBuf,
+    /// Folder of the live server's socket.
+    pub socket_dir: PathBuf,
+    /// Its port, which names the socket.
+    pub port: u16,
+    /// PostgreSQL's role for administration.
+    pub superuser: String,
+    /// The application's database.
+    pub name: String,
+    /// pgBackRest's configuration.
+    pub pgbackrest_config: PathBuf,
+    /// pgBackRest's stanza.
+    pub stanza: String,
+    /// Processes that pgBackRest may use.
+    pub process_max: u32,
+}
+
+/// HAProxy on an lb node.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LoadBalancer {
+    /// Service name.
+    pub service: String,
+    /// The runtime API.
+    pub admin_socket: PathBuf,
+    /// The backend whose servers are named like web nodes.
+    pub backend: String,
+}
+
+/// The files of one log source.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LogFiles {
+    /// Absolute paths; rotated ones are found beside them.
+    pub files: Vec<PathBuf>,
+}
+
+/// `environment.toml`
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Environment {
+    format: u32,
+    /// Its name.
+    pub name: EnvironmentName,
+    /// Its project.
+    pub project: String,
+    /// Its type.
+    #[serde(rename = "type")]
+    pub kind: EnvironmentType,
+    /// Where the shop answers, through the load balancer.
+    pub url: String,
+    /// What holds the database up.
+    pub keeper: KeeperKind,
+    /// Its nodes.
+    #[serde(rename = "node")]
+    pub nodes: Vec<Node>,
+    /// The application.
+    pub application: Application,
+    /// Where its code comes from.
+    pub repository: Repository,
+    /// When recovery points are taken and how long they are kept.
+    pub backup: BackupPolicy,
+}
+
+impl Environment {
+    fn placeholder() -> Self {
+        Self {
+            format: 0,
+            // A valid literal; replaced before anybody sees it.
+            name: "none".parse().unwrap_or_else(|_| unreachable!("`none` is a valid name")),
+            project: String::new(),
+            kind: EnvironmentType::Prod,
+            url: String::new(),
+            keeper: KeeperKind::Postgresql,
+            nodes: Vec::new(),
+            application: Application { document_root: PathBuf::new() },
+            repository: Repository { url: String::new(), deploy_key: None, known_hosts: None },
+            backup: BackupPolicy::default(),
+        }
+    }
+
+    /// The node of this name.
+    pub fn node(&self, name: &NodeName) -> Option<&Node> {
+        self.nodes.iter().find(|node| node.name == *name)
+    }
+
+    /// The nodes with this role, in the order of the file.
+    pub fn with_role(&self, role: NodeRole) -> impl Iterator<Item = &Node> {
+        self.nodes.iter().filter(move |node| node.roles.contains(&role))
+    }
+
+    /// The full name of a node, which is the principal of its host certificate: `acme-prod1-web1`.
+    pub fn full_name(&self, node: &NodeName) -> String {
+        format!("{}-{node}", self.name)
+    }
+}
+
+/// What holds the database up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum KeeperKind {
+    /// One server, held up by the service manager.
+    Postgresql,
+}
+
+/// One node of the environment.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Node {
+    /// Its short name.
+    pub name: NodeName,
+    /// What it is there for.
+    pub roles: Vec<NodeRole>,
+    /// Its zone.
+    pub zone: String,
+    /// Its address.
+    pub address: String,
+    /// Port of its sshd.
+    #[serde(default = "Node::default_ssh_port")]
+    pub ssh_port: u16,
+}
+
+impl Node {
+    fn default_ssh_port() -> u16 {
+        22
+    }
+}
+
+/// The application.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Application {
+    /// Inside a release, what the web server shows.
+    pub document_root: PathBuf,
+}
+
+/// Where the application's code comes from.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Repository {
+    /// Any URL that git takes.
+    pub url: String,
+    /// Private key for `ssh://`.
+    pub deploy_key: Option<PathBuf>,
+    /// Host keys for `ssh://`.
+    pub known_hosts: Option<PathBuf>,
+}
+
+/// When recovery points are taken and how long they are kept.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct BackupPolicy {
+    /// `hourly` or `off`.
+    pub schedule: BackupSchedule,
+    /// The rule of retention.
+    pub keep: Keep,
+    /// How long a restore keeps what it replaced, in hours.
+    pub keep_old_hours: u32,
+}
+
+impl Default for BackupPolicy {
+    fn default() -> Self {
+        Self { schedule: BackupSchedule::Hourly, keep: Keep::default(), keep_old_hours: 48 }
+    }
+}
+
+/// When recovery points are taken by the agent itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum BackupSchedule {
+    /// At the start of every hour, once an application is deployed.
+    Hourly,
+    /// Never.
+    Off,
+}
+
+/// How long recovery points are kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Keep {
+    /// Every one, for so many days.
+    pub hourly_days: u32,
+    /// The last one of each Sunday, for so many weeks.
+    pub weekly_weeks: u32,
+    /// The last one of the last Sunday of each month, for so many months.
+    pub monthly_months: u32,
+}
+
+impl Default for Keep {
+    fn default() -> Self {
+        Self { hourly_days: 7, weekly_weeks: 4, monthly_months: 12 }
+    }
+}
+
+impl Agent {
+    /// Reads `agent.toml` and the `environment.toml` it names. The error names file, line and key.
+    pub fn load(path: &Path) -> Result<Self, String> {
+        let mut agent: Self = read(path)?;
+        let file = agent.environment_file.clone();
+        let environment: Environment = read(&file)?;
+        for (format, path) in [(agent.format, path), (environment.format, file.as_path())] {
+            if format != FORMAT {
+                return Err(format!("{}: format is {format}, this agent reads {FORMAT}", path.display()));
+            }
+        }
+        agent.environment = environment;
+        if agent.environment.node(&agent.node).is_none() {
+            return Err(format!("{}: no [[node]] is named {}", file.display(), agent.node));
+        }
+        Ok(agent)
+    }
+
+    /// Whether this node coordinates.
+    pub fn is_coordinator(&self) -> bool {
+        self.maint.is_some()
+    }
+}
+
+fn read<T: DeserializeOwned>(path: &Path) -> Result<T, String> {
+    let text = std::fs::read_to_string(path).map_err(|error| format!("{}: {error}", path.display()))?;
+    toml::from_str(&text).map_err(|error| format!("{}: {error}", path.display()))
+}
+
+fn scopes<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Scope>, D::Error> {
+    Vec::<String>::deserialize(deserializer)?
+        .iter()
+        .map(|text| text.parse().map_err(serde::de::Error::custom))
+        .collect()
+}

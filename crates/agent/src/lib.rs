@@ -1,0 +1,13 @@
+//! The agent: on maint it coordinates, on every node it does what the coordinator asks.
+//!
+//! Dependencies point one way: `calls` → `operations` → `nodes` → `engines` → `process`.
+
+pub mod calls;
+pub mod engines;
+pub mod environment;
+pub mod nodes;
+pub mod operations;
+pub mod process;
+pub mod rules;
+pub mod server;
+pub mod service_manager;

@@ -1,0 +1,25 @@
+//! Reaching a node, and what a node itself answers.
+
+pub mod actions;
+
+use std::sync::Arc;
+
+use crate::environment::Agent;
+use crate::process::Processes;
+use crate::service_manager::ServiceManager;
+
+/// What this agent has to work with as a node.
+#[derive(Debug)]
+pub struct Node {
+    /// Its configuration.
+    pub config: Agent,
+    /// Starts programs.
+    pub processes: Processes,
+    /// Starts and stops services.
+    pub services: ServiceManager,
+    /// Copies of the database that run aside, between the steps of a restore.
+    pub copies: crate::engines::postgres::Copies,
+}
+
+/// Shared by all calls.
+pub type NodeRef = Arc<Node>;

@@ -1,0 +1,110 @@
+//! What an operation is going to do, as data that the journal keeps.
+
+use std::collections::BTreeMap;
+
+use orocloud_protocol::node::StepAction;
+use orocloud_protocol::{CallError, CallId, ContentHash, NodeName, PlannedStep};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+/// The steps of an operation, generic over what a step is: [`StepAction`], or a fake in the runner's own tests.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct OperationPlan<A = StepAction> {
+    /// Groups in their order; the steps of one group run side by side.
+    pub groups: Vec<Vec<Step<A>>>,
+    /// Index of the first group that is finished rather than undone when the operation is interrupted; the
+    /// number of groups when everything can be undone.
+    pub point_of_no_return: usize,
+    /// Sentences for a person: from where, to where.
+    pub summary: Vec<String>,
+    /// What will be lost.
+    pub loses: Vec<String>,
+    /// Whether it wants a confirmation.
+    pub destructive: bool,
+    /// Of what the caller agrees to.
+    pub digest: ContentHash,
+}
+
+/// One step on one node.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Step<A = StepAction> {
+    /// For instance `release:switch`.
+    pub name: String,
+    /// Where it runs.
+    pub node: NodeName,
+    /// What it does.
+    pub action: A,
+    /// Its failure is a warning: the operation goes on.
+    #[serde(default)]
+    pub soft: bool,
+}
+
+impl<A> OperationPlan<A> {
+    /// The steps as they are shown.
+    pub fn planned_steps(&self) -> Vec<PlannedStep> {
+        self.groups
+            .iter()
+            .enumerate()
+            .flat_map(|(index, group)| {
+                group.iter().map(move |step| PlannedStep {
+                    step: step.name.clone(),
+                    node: step.node.clone(),
+                    point_of_no_return: index == self.point_of_no_return,
+                })
+            })
+            .collect()
+    }
+}
+
+/// What the steps that are done have answered, by step name; of a group with one name, the last one's.
+pub type Outputs = BTreeMap<String, Value>;
+
+/// The output of a step that must have run.
+pub fn output<T: serde::de::DeserializeOwned>(outputs: &Outputs, step: &str) -> Result<T, CallError> {
+    let value = outputs.get(step).cloned().unwrap_or(Value::Null);
+    serde_json::from_value(value)
+        .map_err(|error| CallError::internal(format!("step {step} left no usable output: {error}")))
+}
+
+/// Who carries out steps: the nodes in an agent, a fake in the runner's tests.
+pub trait Executor: Send + Sync + 'static {
+    /// What a step is.
+    type Action: Clone + Serialize + serde::de::DeserializeOwned + Send + Sync + 'static;
+
+    /// Acts, undoes or probes. `call` is the id of this very attempt: the same id again attaches to it.
+    fn run(
+        &self,
+        request: StepRequest<'_, Self::Action>,
+    ) -> impl Future<Output = Result<orocloud_protocol::node::StepAnswer, StepFailure>> + Send;
+}
+
+/// One attempt at a step.
+pub struct StepRequest<'a, A> {
+    /// Of this attempt.
+    pub call: CallId,
+    /// The operation.
+    pub operation: CallId,
+    /// The step.
+    pub step: &'a Step<A>,
+    /// What is wanted of it.
+    pub phase: orocloud_protocol::node::Phase,
+    /// What earlier steps answered.
+    pub outputs: &'a Outputs,
+    /// Only wait for this very attempt if it still runs.
+    pub attach_only: bool,
+    /// Where its output and progress go.
+    pub events: crate::operations::EventSink,
+    /// Set when the operation is cancelled.
+    pub cancel: tokio_util::sync::CancellationToken,
+}
+
+/// Why an attempt gave no answer.
+#[derive(Debug)]
+pub enum StepFailure {
+    /// It failed; the node answered.
+    Failed(CallError),
+    /// The node cannot be reached, or was lost: nobody knows whether it ran.
+    Lost(CallError),
+    /// With `attach_only`: no such attempt runs there.
+    NotRunning,
+}

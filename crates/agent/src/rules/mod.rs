@@ -1,0 +1,1 @@
+//! Decisions that take the moment they are made at: pure, with a table of cases beside each.

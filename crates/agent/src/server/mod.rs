@@ -1,0 +1,1 @@
+//! Sockets, callers, policy, dispatch, audit.
