@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::{CallError, CallId, Event, VERSION};
+use crate::{CallError, CallId, EnvironmentName, EnvironmentType, Event, VERSION};
 
 /// The longest line either side accepts, in bytes, its newline included.
 pub const MAX_LINE: usize = 1024 * 1024;
@@ -57,12 +57,31 @@ pub struct Hello {
     pub protocols: Vec<u32>,
     /// Version of the program.
     pub version: String,
+    /// The environment, told by an agent, so that a client sees whether it reached the one it meant.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub environment: Option<EnvironmentName>,
+    /// Its type, told by an agent: a client asks for more before it destroys something in `prod`.
+    #[serde(default, rename = "type", skip_serializing_if = "Option::is_none")]
+    pub environment_type: Option<EnvironmentType>,
 }
 
 impl Hello {
     /// This build's greeting.
     pub fn ours() -> Self {
-        Self { protocols: PROTOCOLS.to_vec(), version: VERSION.to_owned() }
+        Self {
+            protocols: PROTOCOLS.to_vec(),
+            version: VERSION.to_owned(),
+            environment: None,
+            environment_type: None,
+        }
+    }
+
+    /// The same greeting from an agent of this environment.
+    #[must_use]
+    pub fn of_environment(mut self, name: EnvironmentName, kind: EnvironmentType) -> Self {
+        self.environment = Some(name);
+        self.environment_type = Some(kind);
+        self
     }
 }
 
@@ -223,7 +242,8 @@ mod tests {
 
     #[test]
     fn lines_keep_their_documented_form() {
-        let hello = encode(&Notification::Hello(Hello { protocols: vec![1], version: "0.1.0".into() }));
+        let hello = Hello { version: "0.1.0".into(), ..Hello::ours() };
+        let hello = encode(&Notification::Hello(hello));
         assert_eq!(
             String::from_utf8(hello).unwrap(),
             "{\"jsonrpc\":\"2.0\",\"method\":\"hello\",\"params\":{\"protocols\":[1],\"version\":\"0.1.0\"}}\n"
@@ -277,7 +297,8 @@ mod tests {
 
     #[test]
     fn a_mismatch_says_which_side_is_older() {
-        let hello = |protocols: &[u32]| Hello { protocols: protocols.to_vec(), version: "9".into() };
+        let hello =
+            |protocols: &[u32]| Hello { protocols: protocols.to_vec(), version: "9".into(), ..Hello::ours() };
         assert_eq!(agree(&hello(&[2, 1])), Ok(1));
         assert!(!agree(&hello(&[3, 2])).unwrap_err().other_is_older);
         assert!(agree(&hello(&[0])).unwrap_err().other_is_older);
