@@ -1,1 +1,3 @@
 //! What each method does: a query answers, an operation builds a plan.
+
+pub mod log;
