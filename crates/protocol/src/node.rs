@@ -142,6 +142,8 @@ pub enum StepAction {
         reason: String,
         /// Not to be let go before.
         keep_until: Option<Timestamp>,
+        /// The code that belongs to it.
+        code: PointCode,
     },
     /// Remembers a restore (or undo) that has swapped, for `backup:window` and `--undo`.
     RestoreRecord {
@@ -224,8 +226,37 @@ pub enum StepAction {
     /// Stops the live database, exchanges the two folders, starts. What was live is kept under the operation's
     /// id. Output: [`Swapped`].
     DatabaseSwap(AsideCopy),
+    /// Removes backups that no kept recovery point needs, and WAL that no promised moment needs.
+    DatabaseExpire {
+        /// Backup labels of the recovery points that stay; what they build upon stays with them, as does the
+        /// backup that this operation made.
+        keep: Vec<String>,
+        /// From here on every moment is promised; of older backups only the state itself.
+        wal_since: Timestamp,
+    },
     /// Removes copies and kept folders that are no longer promised.
-    DatabaseTidy {},
+    DatabaseTidy {
+        /// Restores whose replaced folder stays; the operation's own does in any case.
+        keep: Vec<CallId>,
+    },
+}
+
+/// The code that belongs to a recovery point.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub enum PointCode {
+    /// Nothing is deployed.
+    None,
+    /// A release that was there before the operation.
+    Known(crate::backup::CodeVersion),
+    /// The release that this operation made: commit and package are the outputs of `source:fetch` and
+    /// `package:build`.
+    Made {
+        /// The release.
+        release: ReleaseName,
+        /// What was asked for.
+        reference: Reference,
+    },
 }
 
 /// A database folder beside the live one, and what it is to become.
@@ -420,6 +451,9 @@ pub struct DatabaseInfoAnswer {
     pub last_archived: Option<String>,
     /// When it was archived.
     pub last_archived_at: Option<Timestamp>,
+    /// Time of the last commit in the archive; looked up only when the live database does not answer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_commit_at: Option<Timestamp>,
     /// Tables in the application's database.
     pub tables: u64,
     /// Backups, oldest first.

@@ -1,1 +1,8 @@
 //! Decisions that take the moment they are made at: pure, with a table of cases beside each.
+
+pub mod backup_kind;
+pub mod base_choice;
+pub mod branches;
+pub mod restorable;
+pub mod retention;
+pub mod wal;
