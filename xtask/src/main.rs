@@ -1,2 +1,47 @@
-//! Development tasks.
-fn main() {}
+//! Development tasks: `cargo xtask setup`, `sandbox`, `test`, `demo`.
+
+mod accounts;
+mod build;
+mod sandbox;
+mod setup;
+mod test;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Development tasks of orocloud-cli
+#[derive(Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask")]
+struct Arguments {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Subcommand)]
+enum Task {
+    /// Install what is missing: Debian packages and, as root, the accounts of the sandbox
+    Setup,
+    /// Start, hurt and end a whole environment in one folder
+    Sandbox(sandbox::Arguments),
+    /// Build once and run every test; as root, the story once more as an ordinary user
+    Test(test::Arguments),
+}
+
+/// What a task answers; an error is shown as it is, so it must be a whole explanation.
+type Outcome = Result<(), Box<dyn std::error::Error>>;
+
+fn main() -> ExitCode {
+    let outcome = match Arguments::parse().task {
+        Task::Setup => setup::run(),
+        Task::Sandbox(arguments) => sandbox::run(arguments),
+        Task::Test(arguments) => test::run(arguments),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}

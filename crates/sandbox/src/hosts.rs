@@ -1,0 +1,120 @@
+//! The hosts of the environment and the addresses they have on loopback.
+
+use std::net::{Ipv4Addr, SocketAddrV4, TcpListener};
+
+use serde::{Deserialize, Serialize};
+
+use crate::error::{Error, Result};
+
+/// The name of the environment that every sandbox runs.
+pub const ENVIRONMENT: &str = "acme-prod1";
+
+/// Port of every sshd.
+pub const SSH_PORT: u16 = 2222;
+/// Port of nginx and of HAProxy.
+pub const HTTP_PORT: u16 = 8080;
+/// Port of PostgreSQL.
+pub const POSTGRESQL_PORT: u16 = 5432;
+
+/// Nobody listens here for service; who binds it on an environment's first address has claimed that environment.
+const CLAIM_PORT: u16 = 2200;
+
+/// One host: a node of the environment, or the git server beside it.
+#[derive(Debug)]
+pub struct Host {
+    /// Short name, such as `web1`.
+    pub name: &'static str,
+    /// The last part of its address.
+    pub number: u8,
+    /// Roles in `environment.toml`; none for a host that is no node of the environment.
+    pub roles: &'static [&'static str],
+    /// Availability zone.
+    pub zone: &'static str,
+    /// Ports that a relay stands in front of.
+    pub ports: &'static [u16],
+}
+
+impl Host {
+    /// Whether the host is a node of the environment; the git server is none.
+    pub fn is_node(&self) -> bool {
+        !self.roles.is_empty()
+    }
+
+    /// Whether the node has this role.
+    pub fn has_role(&self, role: &str) -> bool {
+        self.roles.contains(&role)
+    }
+
+    /// The node's full name, such as `acme-prod1-web1`.
+    pub fn full_name(&self) -> String {
+        format!("{ENVIRONMENT}-{}", self.name)
+    }
+}
+
+/// Every host, in the order in which they are shown.
+pub const HOSTS: [Host; 6] = [
+    Host { name: "maint1", number: 1, roles: &["maint"], zone: "a", ports: &[SSH_PORT] },
+    Host { name: "lb1", number: 2, roles: &["lb"], zone: "a", ports: &[SSH_PORT, HTTP_PORT] },
+    Host { name: "db1", number: 3, roles: &["db"], zone: "a", ports: &[SSH_PORT, POSTGRESQL_PORT] },
+    Host { name: "web1", number: 4, roles: &["web"], zone: "a", ports: &[SSH_PORT, HTTP_PORT] },
+    Host { name: "web2", number: 5, roles: &["web"], zone: "b", ports: &[SSH_PORT, HTTP_PORT] },
+    Host { name: "git", number: 9, roles: &[], zone: "a", ports: &[SSH_PORT] },
+];
+
+/// The host of that name, or an error that lists the names.
+pub fn host(name: &str) -> Result<&'static Host> {
+    HOSTS.iter().find(|host| host.name == name).ok_or_else(|| {
+        let names: Vec<&str> = HOSTS.iter().map(|host| host.name).collect();
+        Error::new(format!("there is no node {name}: the nodes are {}", names.join(", ")))
+    })
+}
+
+/// `127.<project>.<environment>.x`: the addresses of one sandbox.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Addresses {
+    /// Second part.
+    pub project: u8,
+    /// Third part.
+    pub environment: u8,
+}
+
+impl Addresses {
+    /// Takes the first environment that nobody else has claimed. The claim lasts as long as the listener.
+    pub fn claim() -> Result<(Self, TcpListener)> {
+        for project in 18..=31 {
+            for environment in 1..=250 {
+                let addresses = Self { project, environment };
+                if let Ok(claim) = TcpListener::bind((addresses.at(1), CLAIM_PORT)) {
+                    return Ok((addresses, claim));
+                }
+            }
+        }
+        Err(Error::new(
+            "no free addresses: every environment from 127.18.1.1 to 127.31.250.1 is claimed by another sandbox",
+        ))
+    }
+
+    fn at(self, number: u8) -> Ipv4Addr {
+        Ipv4Addr::new(127, self.project, self.environment, number)
+    }
+
+    /// Where the host is reached: its relay listens there.
+    pub fn public(self, host: &Host) -> Ipv4Addr {
+        self.at(host.number)
+    }
+
+    /// Where the host's programs listen, behind the relay.
+    pub fn real(self, host: &Host) -> Ipv4Addr {
+        self.at(100 + host.number)
+    }
+
+    /// The relay's address for one port.
+    pub fn public_port(self, host: &Host, port: u16) -> SocketAddrV4 {
+        SocketAddrV4::new(self.public(host), port)
+    }
+
+    /// The program's address for one port.
+    pub fn real_port(self, host: &Host, port: u16) -> SocketAddrV4 {
+        SocketAddrV4::new(self.real(host), port)
+    }
+}
