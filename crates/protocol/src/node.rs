@@ -131,8 +131,9 @@ pub enum StepAction {
         /// Names what is kept.
         keep: CallId,
     },
-    /// Writes the manifest that makes a recovery point visible, from the outputs of the steps before, then
-    /// lets go what the rule of retention no longer keeps. Output: [`crate::backup::RecoveryPoint`].
+    /// Writes the manifest that makes a recovery point visible, from the outputs of the steps of the same topic
+    /// before it (`backup:publish` of `backup:database` and `backup:media`) and the release that is recorded,
+    /// then lets go what the rule of retention no longer keeps. Output: [`crate::backup::RecoveryPoint`].
     PointPublish {
         /// Its name.
         point: PointName,
@@ -142,8 +143,6 @@ pub enum StepAction {
         reason: String,
         /// Not to be let go before.
         keep_until: Option<Timestamp>,
-        /// The code that belongs to it.
-        code: PointCode,
     },
     /// Remembers a restore (or undo) that has swapped, for `backup:window` and `--undo`.
     RestoreRecord {
@@ -151,8 +150,12 @@ pub enum StepAction {
         to: Option<Timestamp>,
         /// Until when what was replaced is kept.
         undo_until: Timestamp,
-        /// The release that ran before, and comes back with an undo.
-        release_before: Option<ReleaseName>,
+        /// The code that ran before, and comes back with an undo.
+        code_before: Option<crate::backup::CodeVersion>,
+        /// The code that runs now, for every node; absent when it did not change.
+        code_now: Option<crate::backup::CodeVersion>,
+        /// The media that were there before are kept.
+        media: bool,
         /// Parts that were brought back.
         scope: RestoreScope,
     },
@@ -238,24 +241,6 @@ pub enum StepAction {
     DatabaseTidy {
         /// Restores whose replaced folder stays; the operation's own does in any case.
         keep: Vec<CallId>,
-    },
-}
-
-/// The code that belongs to a recovery point.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields)]
-pub enum PointCode {
-    /// Nothing is deployed.
-    None,
-    /// A release that was there before the operation.
-    Known(crate::backup::CodeVersion),
-    /// The release that this operation made: commit and package are the outputs of `source:fetch` and
-    /// `package:build`.
-    Made {
-        /// The release.
-        release: ReleaseName,
-        /// What was asked for.
-        reference: Reference,
     },
 }
 
@@ -462,6 +447,9 @@ pub struct DatabaseInfoAnswer {
     pub histories: Vec<TimelineHistory>,
     /// Unbroken runs of archived segments, by timeline.
     pub archived: Vec<ArchivedRun>,
+    /// What stands in the way of a restore beside the live data: one sentence each.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub obstacles: Vec<String>,
     /// Bytes free where copies are made.
     pub free_bytes: u64,
     /// Bytes of the live database folder.

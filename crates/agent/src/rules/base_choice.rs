@@ -364,6 +364,7 @@ mod tests {
             ],
             histories: vec![],
             archived: vec![run(1, 1, 20, "11:59:00")],
+            obstacles: vec![],
             free_bytes: 0,
             data_bytes: 0,
             kept: vec![],
