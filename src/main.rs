@@ -1,1 +1,3 @@
+//! `orocloud-cli`.
+
 fn main() {}

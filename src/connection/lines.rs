@@ -1,0 +1,183 @@
+//! Lines of the wire over a transport, together with what else one waits for: Ctrl-C and deadlines.
+
+use std::io;
+use std::time::{Duration, Instant};
+
+use orocloud_protocol::{Incoming, MAX_LINE, decode};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+
+use super::signals::Signals;
+use super::transport::Transport;
+
+/// A peer of which no byte came for so long, though it was asked, is gone. Keepalives go out every 5 s.
+const SILENCE: Duration = Duration::from_secs(18);
+
+/// What ended a wait.
+#[derive(Debug)]
+pub enum Woken {
+    /// A line came.
+    Line(Incoming),
+    /// Ctrl-C, this many times.
+    Interrupted(usize),
+    /// The deadline passed.
+    Deadline,
+}
+
+/// The connection is gone; a sentence says how.
+#[derive(Clone, Debug)]
+pub struct Lost(pub String);
+
+/// Reads and writes lines.
+pub struct Lines {
+    transport: Box<dyn Transport>,
+    inbox: Vec<u8>,
+    /// How far `inbox` was searched for a newline.
+    searched: usize,
+    outbox: Vec<u8>,
+    heard: Instant,
+}
+
+impl Lines {
+    /// Lines over this transport.
+    pub fn new(transport: Box<dyn Transport>) -> Self {
+        Self { transport, inbox: Vec::new(), searched: 0, outbox: Vec::new(), heard: Instant::now() }
+    }
+
+    /// Sends a line, at the next wait at the latest.
+    pub fn send(&mut self, line: &[u8]) {
+        self.outbox.extend_from_slice(line);
+    }
+
+    /// Waits for a line, for Ctrl-C or for the deadline.
+    pub fn wait(&mut self, signals: Option<&mut Signals>, deadline: Option<Instant>) -> Result<Woken, Lost> {
+        let mut signals = signals;
+        loop {
+            if let Some(signals) = signals.as_deref_mut() {
+                let count = signals.take();
+                if count > 0 {
+                    return Ok(Woken::Interrupted(count));
+                }
+            }
+            if let Some(line) = self.next_line()? {
+                return Ok(Woken::Line(line));
+            }
+            self.flush()?;
+            if self.fill()? {
+                continue;
+            }
+            if deadline.is_some_and(|deadline| deadline <= Instant::now()) {
+                return Ok(Woken::Deadline);
+            }
+            self.sleep(signals.as_deref(), deadline)?;
+        }
+    }
+
+    /// Polls once, for at most as long as until the next thing that is due.
+    fn sleep(&mut self, signals: Option<&Signals>, deadline: Option<Instant>) -> Result<(), Lost> {
+        let now = Instant::now();
+        let mut longest = deadline.map(|deadline| deadline.saturating_duration_since(now));
+        if let Some(next) = self.transport.keep_alive().map_err(|error| Lost(error.to_string()))? {
+            let silent = now.saturating_duration_since(self.heard);
+            if silent >= SILENCE {
+                return Err(Lost(format!("the other side has been silent for {} s", silent.as_secs())));
+            }
+            let next = next.min(SILENCE - silent);
+            longest = Some(longest.map_or(next, |longest| longest.min(next)));
+        }
+        let interest = self.transport.interest();
+        self.transport.before_poll();
+        let mut flags = PollFlags::IN;
+        if interest.writable || !self.outbox.is_empty() {
+            flags |= PollFlags::OUT;
+        }
+        let timeout = longest.and_then(|longest| Timespec::try_from(longest).ok());
+        let transport = PollFd::from_borrowed_fd(self.transport.descriptor(), flags);
+        let result = match signals {
+            Some(signals) => {
+                let pipe = PollFd::from_borrowed_fd(signals.descriptor(), PollFlags::IN);
+                let mut polled = [transport, pipe];
+                poll(&mut polled, timeout.as_ref()).map(|_| polled[0].revents())
+            }
+            None => {
+                let mut polled = [transport];
+                poll(&mut polled, timeout.as_ref()).map(|_| polled[0].revents())
+            }
+        };
+        match result {
+            Ok(events) => {
+                if events.contains(PollFlags::IN) {
+                    self.heard = Instant::now();
+                }
+                Ok(())
+            }
+            Err(rustix::io::Errno::INTR) => Ok(()),
+            Err(error) => Err(Lost(io::Error::from(error).to_string())),
+        }
+    }
+
+    fn flush(&mut self) -> Result<(), Lost> {
+        while !self.outbox.is_empty() {
+            match self.transport.write(&self.outbox) {
+                Ok(written) => {
+                    self.outbox.drain(..written);
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(self.lost(&error.to_string())),
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads what is there; whether anything was.
+    fn fill(&mut self) -> Result<bool, Lost> {
+        let mut buffer = [0; 32 * 1024];
+        loop {
+            return match self.transport.read(&mut buffer) {
+                Ok(0) => Err(self.lost("the other side ended the connection")),
+                Ok(count) => {
+                    self.heard = Instant::now();
+                    self.inbox.extend_from_slice(&buffer[..count]);
+                    Ok(true)
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(false),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                Err(error) => Err(self.lost(&error.to_string())),
+            };
+        }
+    }
+
+    fn lost(&mut self, how: &str) -> Lost {
+        Lost(match self.transport.last_words() {
+            Some(words) => format!("{how}: {words}"),
+            None => how.to_owned(),
+        })
+    }
+
+    fn next_line(&mut self) -> Result<Option<Incoming>, Lost> {
+        loop {
+            let Some(end) = self.inbox[self.searched..].iter().position(|byte| *byte == b'\n') else {
+                self.searched = self.inbox.len();
+                if self.inbox.len() > MAX_LINE {
+                    return Err(Lost(format!("the other side sent a line longer than {MAX_LINE} bytes")));
+                }
+                return Ok(None);
+            };
+            let end = self.searched + end;
+            let decoded = decode(&self.inbox[..end]);
+            let blank = self.inbox[..end].iter().all(u8::is_ascii_whitespace);
+            let shown: String = String::from_utf8_lossy(&self.inbox[..end.min(120)]).into_owned();
+            self.inbox.drain(..=end);
+            self.searched = 0;
+            match decoded {
+                // What a newer agent adds is none of our business.
+                Ok(Incoming::Unknown | Incoming::Request(_)) => {}
+                Ok(incoming) => return Ok(Some(incoming)),
+                Err(_) if blank => {}
+                Err(why) => {
+                    return Err(Lost(format!("the other side does not speak our protocol ({why}): {shown}")));
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,59 @@
+//! Ctrl-C while a call runs: a byte in a pipe that is polled along with the connection.
+
+use std::io::{self, Read};
+use std::os::fd::{AsFd, BorrowedFd};
+use std::os::unix::net::UnixStream;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use signal_hook::SigId;
+use signal_hook::consts::SIGINT;
+use signal_hook::{flag, low_level};
+
+/// Takes Ctrl-C away from the system until it is dropped.
+pub struct Signals {
+    pipe: UnixStream,
+    ends_at_once: Arc<AtomicBool>,
+    ids: Vec<SigId>,
+}
+
+impl Signals {
+    /// Starts listening. `again` is the exit code with which a second Ctrl-C ends the program on the spot while the
+    /// first one could not be looked at yet, for instance because nobody reads our output; `None` keeps counting.
+    pub fn listen(again: Option<u8>) -> io::Result<Self> {
+        let (ours, theirs) = UnixStream::pair()?;
+        ours.set_nonblocking(true)?;
+        let armed = Arc::new(AtomicBool::new(false));
+        let mut ids = Vec::new();
+        if let Some(code) = again {
+            // In this order the first signal arms and the second one acts.
+            ids.push(flag::register_conditional_shutdown(SIGINT, i32::from(code), Arc::clone(&armed))?);
+            ids.push(flag::register(SIGINT, Arc::clone(&armed))?);
+        }
+        ids.push(low_level::pipe::register(SIGINT, theirs)?);
+        Ok(Self { pipe: ours, ends_at_once: armed, ids })
+    }
+
+    /// What to poll.
+    pub fn descriptor(&self) -> BorrowedFd<'_> {
+        self.pipe.as_fd()
+    }
+
+    /// How often Ctrl-C was pressed since the last look.
+    pub fn take(&mut self) -> usize {
+        let mut bytes = [0; 16];
+        let count = self.pipe.read(&mut bytes).unwrap_or(0);
+        if count > 0 {
+            self.ends_at_once.store(false, Ordering::Relaxed);
+        }
+        count
+    }
+}
+
+impl Drop for Signals {
+    fn drop(&mut self) {
+        for id in self.ids.drain(..) {
+            low_level::unregister(id);
+        }
+    }
+}

@@ -1,0 +1,6 @@
+//! The command line of OroCloud environments.
+
+pub mod cli;
+pub mod config;
+pub mod connection;
+pub mod identity;
