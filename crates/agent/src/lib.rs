@@ -3,8 +3,10 @@
 //! Dependencies point one way: `calls` → `operations` → `nodes` → `engines` → `process`.
 
 pub mod calls;
+pub mod child;
 pub mod engines;
 pub mod environment;
+pub mod files;
 pub mod nodes;
 pub mod operations;
 pub mod process;

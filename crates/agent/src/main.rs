@@ -1,6 +1,31 @@
 //! `orocloud-agent`: parse, run, exit code.
 
+const USAGE: &str = "\
+orocloud-agent, the agent on every node of an OroCloud environment
+
+  orocloud-agent serve --config AGENT_TOML    the daemon, in the foreground
+  orocloud-agent session --socket SOCKET      sshd's subsystem: copies between a caller and the daemon
+  orocloud-agent --version
+";
+
 fn main() {
-    eprintln!("orocloud-agent: nothing here yet");
-    std::process::exit(1);
+    let mut arguments = std::env::args_os().skip(1);
+    let command = arguments.next().unwrap_or_default();
+    let code = match command.to_str() {
+        Some("child") => orocloud_agent::child::main(arguments),
+        Some("file") => orocloud_agent::files::main(arguments),
+        Some("--version" | "-V") => {
+            println!("orocloud-agent {}", orocloud_protocol::VERSION);
+            0
+        }
+        Some("--help" | "-h") => {
+            print!("{USAGE}");
+            0
+        }
+        _ => {
+            eprint!("{USAGE}");
+            2
+        }
+    };
+    std::process::exit(code);
 }

@@ -1,15 +1,24 @@
 //! The one place that starts programs: an argument vector, a chosen account, folder and environment, limits, an
 //! own process group, an end by TERM, grace, KILL, and the tail of stderr when it fails.
 
-use std::collections::VecDeque;
+mod keeper;
+mod running;
+
 use std::ffi::{OsStr, OsString};
+use std::fs::File;
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
-use std::process::{ExitStatus, Stdio};
+use std::process::ExitStatus;
+use std::sync::Arc;
 use std::time::Duration;
 
 use orocloud_protocol::{CallError, OutputStream};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::process::{ChildStdin, ChildStdout};
 use tokio_util::sync::CancellationToken;
+
+use crate::files::AccountFiles;
+use keeper::{Event, Keeper, Streams};
+pub use running::Running;
 
 /// Whose rights a program gets.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -33,8 +42,20 @@ pub struct Program {
     account: Account,
     environment: Vec<(OsString, OsString)>,
     folder: PathBuf,
-    input: Vec<u8>,
+    input: Input,
+    output_file: Option<File>,
     limit: Duration,
+    grace: Duration,
+    end_signal: i32,
+    memory: Option<u64>,
+    open_files: Option<u64>,
+}
+
+/// What a program reads from standard input.
+#[derive(Debug)]
+enum Input {
+    Bytes(Vec<u8>),
+    File(File),
 }
 
 impl Program {
@@ -46,8 +67,13 @@ impl Program {
             account: Account::Agent,
             environment: Vec::new(),
             folder: PathBuf::from("/"),
-            input: Vec::new(),
+            input: Input::Bytes(Vec::new()),
+            output_file: None,
             limit: Duration::from_secs(3600),
+            grace: Duration::from_secs(10),
+            end_signal: libc::SIGTERM,
+            memory: None,
+            open_files: None,
         }
     }
 
@@ -89,14 +115,56 @@ impl Program {
     /// What it reads from standard input; the way for secrets.
     #[must_use]
     pub fn input(mut self, input: impl Into<Vec<u8>>) -> Self {
-        self.input = input.into();
+        self.input = Input::Bytes(input.into());
         self
     }
 
-    /// How long it may run.
+    /// A file, opened by the agent, that it reads as standard input.
+    #[must_use]
+    pub fn input_file(mut self, file: File) -> Self {
+        self.input = Input::File(file);
+        self
+    }
+
+    /// A file, opened by the agent, that it writes as standard output; nothing of that is handed on then.
+    #[must_use]
+    pub fn output_file(mut self, file: File) -> Self {
+        self.output_file = Some(file);
+        self
+    }
+
+    /// How long it may run; does not hold for [`Processes::spawn`].
     #[must_use]
     pub fn limit(mut self, limit: Duration) -> Self {
         self.limit = limit;
+        self
+    }
+
+    /// How long it gets between the polite signal and KILL.
+    #[must_use]
+    pub fn grace(mut self, grace: Duration) -> Self {
+        self.grace = grace;
+        self
+    }
+
+    /// The polite signal to its group; TERM unless told otherwise.
+    #[must_use]
+    pub fn end_signal(mut self, signal: i32) -> Self {
+        self.end_signal = signal;
+        self
+    }
+
+    /// How many bytes of private memory it may have.
+    #[must_use]
+    pub fn memory(mut self, bytes: u64) -> Self {
+        self.memory = Some(bytes);
+        self
+    }
+
+    /// How many files it may have open.
+    #[must_use]
+    pub fn open_files(mut self, number: u64) -> Self {
+        self.open_files = Some(number);
         self
     }
 }
@@ -162,10 +230,15 @@ impl From<ProcessError> for CallError {
     }
 }
 
-/// Starts programs. Every one runs under `orocloud-agent child`, which ends with the daemon.
-#[derive(Debug)]
+/// Starts programs. Every one runs under `orocloud-agent child`, which ends it with the daemon.
+#[derive(Clone, Debug)]
 pub struct Processes {
     accounts: Option<AccountNames>,
+    /// Held by every keeper: the next daemon begins once all are gone.
+    lock: Option<Arc<OwnedFd>>,
+    /// `orocloud-agent`; what this process itself is, also after an upgrade replaced the file.
+    agent: PathBuf,
+    always_through_the_program: bool,
 }
 
 /// The names behind [`Account`].
@@ -179,16 +252,71 @@ pub struct AccountNames {
     pub database: String,
 }
 
+impl AccountNames {
+    /// As `agent.toml` has them.
+    pub fn of(accounts: &crate::environment::Accounts) -> Self {
+        Self { build: accounts.build.clone(), app: accounts.app.clone(), database: accounts.database.clone() }
+    }
+}
+
 /// How much of standard output is kept by [`Processes::output`], in bytes.
 const MAX_OUTPUT: u64 = 64 * 1024 * 1024;
-
-/// How many lines of standard error an error shows.
-const TAIL_LINES: usize = 20;
 
 impl Processes {
     /// Without names everything runs as the agent's own account.
     pub fn new(accounts: Option<AccountNames>) -> Self {
-        Self { accounts }
+        Self {
+            accounts,
+            lock: None,
+            agent: PathBuf::from("/proc/self/exe"),
+            always_through_the_program: false,
+        }
+    }
+
+    /// Lets every keeper hold this descriptor for as long as anything of its program runs.
+    #[must_use]
+    pub fn holding(mut self, lock: OwnedFd) -> Self {
+        self.lock = Some(Arc::new(lock));
+        self
+    }
+
+    /// Uses this `orocloud-agent` rather than the running program; for tests outside of the crate.
+    #[must_use]
+    pub fn with_agent(mut self, program: impl AsRef<Path>) -> Self {
+        self.agent = program.as_ref().to_owned();
+        self
+    }
+
+    #[cfg(test)]
+    pub(crate) fn always_through_the_program(mut self) -> Self {
+        self.always_through_the_program = true;
+        self
+    }
+
+    /// `orocloud-agent` itself, to be run as another account.
+    pub(crate) fn ourselves(&self) -> Program {
+        Program::new(&self.agent)
+    }
+
+    /// The files of an account.
+    pub fn files(&self, account: Account) -> AccountFiles<'_> {
+        AccountFiles::new(self, account)
+    }
+
+    /// Whether this account is the agent's own here.
+    pub(crate) fn is_own(&self, account: Account) -> bool {
+        self.name(account).is_none() && !self.always_through_the_program
+    }
+
+    /// The account's name; `None` when it is the agent's own.
+    pub fn name(&self, account: Account) -> Option<&str> {
+        let names = self.accounts.as_ref()?;
+        match account {
+            Account::Agent => None,
+            Account::Build => Some(&names.build),
+            Account::App => Some(&names.app),
+            Account::Database => Some(&names.database),
+        }
     }
 
     /// Runs it to its end and keeps what it wrote to standard output; a failure is an error.
@@ -213,85 +341,80 @@ impl Processes {
     }
 
     /// Runs it to its end and hands on what it writes, piece by piece; a failure is an error. When `cancel` is
-    /// set its group gets TERM, and KILL after a grace period.
+    /// set its group gets the polite signal, and everything beneath it KILL after the grace period. Should the
+    /// future be dropped, the same happens.
     pub async fn run(
         &self,
-        program: Program,
+        mut program: Program,
         cancel: &CancellationToken,
         mut on_output: impl FnMut(OutputStream, &[u8]) + Send,
     ) -> Result<Finished, ProcessError> {
         let name = name_of(&program.path);
-        let fail = |fault, tail| ProcessError { program: name.clone(), fault, tail };
         let limit = program.limit;
-        let input = program.input.clone();
-        let mut child =
-            self.command(&program).spawn().map_err(|error| fail(Fault::Start(error), String::new()))?;
-        let mut stdin = child.stdin.take();
-        let mut stdout = child.stdout.take();
-        let mut stderr = child.stderr.take();
-        tokio::spawn(async move {
-            if let Some(stdin) = &mut stdin {
-                // A program that does not read its input says so by its status.
-                let _ = stdin.write_all(&input).await;
-            }
-        });
+        let (mut keeper, streams) = self.start(&mut program)?;
+        let mut streams = Streams::new(streams, program.input);
         let deadline = tokio::time::sleep(limit);
         tokio::pin!(deadline);
-        let (mut out, mut err) = ([0_u8; 16384], [0_u8; 16384]);
-        let mut tail = Tail::default();
         let mut fault = None;
-        while stdout.is_some() || stderr.is_some() {
+        let ended = loop {
             tokio::select! {
-                read = read_some(&mut stdout, &mut out) => match read {
-                    Some(length) => { tail.stdout(&out[..length]); on_output(OutputStream::Stdout, &out[..length]); }
-                    None => stdout = None,
+                event = streams.next() => match event {
+                    Some((stream, bytes)) => on_output(stream, bytes),
+                    // Both pipes have ended; the keeper tells the rest.
+                    None => break keeper.ended().await,
                 },
-                read = read_some(&mut stderr, &mut err) => match read {
-                    Some(length) => { tail.stderr(&err[..length]); on_output(OutputStream::Stderr, &err[..length]); }
-                    None => stderr = None,
+                event = keeper.next() => match event {
+                    Event::Started(_) => {}
+                    Event::Ended(ended) => {
+                        streams.drain(&mut on_output).await;
+                        break ended;
+                    }
                 },
-                () = &mut deadline => { fault = Some(Fault::TimedOut(limit)); break; }
-                () = cancel.cancelled() => { fault = Some(Fault::Cancelled); break; }
+                () = &mut deadline, if fault.is_none() => { fault = Some(Fault::TimedOut(limit)); keeper.end(); }
+                () = cancel.cancelled(), if fault.is_none() => { fault = Some(Fault::Cancelled); keeper.end(); }
             }
+        };
+        let ended = match fault {
+            Some(fault) => Err(fault),
+            None => ended
+                .and_then(|status| if status.success() { Ok(status) } else { Err(Fault::Status(status)) }),
+        };
+        let tail = streams.tail.text();
+        match ended {
+            Ok(status) => Ok(Finished { status, stdout: Vec::new(), stderr_tail: tail }),
+            Err(fault) => Err(ProcessError { program: name, fault, tail }),
         }
-        if let Some(fault) = fault {
-            let _ = child.kill().await;
-            return Err(fail(fault, tail.text()));
-        }
-        let status = child.wait().await.map_err(|error| fail(Fault::Start(error), String::new()))?;
-        if !status.success() {
-            return Err(fail(Fault::Status(status), tail.text()));
-        }
-        Ok(Finished { status, stdout: Vec::new(), stderr_tail: tail.text() })
     }
 
-    fn command(&self, program: &Program) -> tokio::process::Command {
-        let mut command = tokio::process::Command::new(&program.path);
-        command
-            .args(&program.args)
-            .env_clear()
-            .env("PATH", "/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin")
-            .env("LANG", "C.UTF-8")
-            .env("TZ", "UTC")
-            .envs(program.environment.iter().map(|(name, value)| (name, value)))
-            .current_dir(&program.folder)
-            .process_group(0)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .kill_on_drop(true);
-        let _ = (&self.accounts, program.account);
-        command
+    /// Starts a program that stays; what it writes goes to its output file, or else only its last lines are kept.
+    /// It ends with the handle, and with the daemon.
+    pub async fn spawn(&self, mut program: Program) -> Result<Running, ProcessError> {
+        let name = name_of(&program.path);
+        let (keeper, streams) = self.start(&mut program)?;
+        Running::new(name, keeper, Streams::new(streams, program.input)).await
     }
-}
 
-async fn read_some<R: tokio::io::AsyncRead + Unpin>(
-    reader: &mut Option<R>,
-    buffer: &mut [u8],
-) -> Option<usize> {
-    match reader {
-        Some(reader) => reader.read(buffer).await.ok().filter(|length| *length > 0),
-        None => std::future::pending().await,
+    /// Starts a program whose standard input and output are the caller's to use.
+    pub async fn spawn_piped(
+        &self,
+        mut program: Program,
+    ) -> Result<(Running, ChildStdin, ChildStdout), ProcessError> {
+        let name = name_of(&program.path);
+        let (keeper, mut pipes) = self.start(&mut program)?;
+        let (Some(stdin), Some(stdout)) = (pipes.stdin.take(), pipes.stdout.take()) else {
+            let fault = Fault::Start(std::io::Error::other("its streams are files already"));
+            return Err(ProcessError { program: name, fault, tail: String::new() });
+        };
+        let running = Running::new(name, keeper, Streams::new(pipes, Input::Bytes(Vec::new()))).await?;
+        Ok((running, stdin, stdout))
+    }
+
+    fn start(&self, program: &mut Program) -> Result<(Keeper, keeper::Pipes), ProcessError> {
+        Keeper::start(self, program).map_err(|error| ProcessError {
+            program: name_of(&program.path),
+            fault: Fault::Start(error),
+            tail: String::new(),
+        })
     }
 }
 
@@ -299,33 +422,5 @@ fn name_of(path: &Path) -> String {
     path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned()
 }
 
-/// The last lines of both streams.
-#[derive(Default)]
-struct Tail {
-    stdout: VecDeque<u8>,
-    stderr: VecDeque<u8>,
-}
-
-impl Tail {
-    const BYTES: usize = 8192;
-
-    fn stdout(&mut self, bytes: &[u8]) {
-        Self::push(&mut self.stdout, bytes);
-    }
-
-    fn stderr(&mut self, bytes: &[u8]) {
-        Self::push(&mut self.stderr, bytes);
-    }
-
-    fn push(to: &mut VecDeque<u8>, bytes: &[u8]) {
-        to.extend(bytes);
-        to.drain(..to.len().saturating_sub(Self::BYTES));
-    }
-
-    fn text(&mut self) -> String {
-        let from = if self.stderr.is_empty() { &mut self.stdout } else { &mut self.stderr };
-        let text = String::from_utf8_lossy(from.make_contiguous()).into_owned();
-        let lines: Vec<&str> = text.lines().collect();
-        lines[lines.len().saturating_sub(TAIL_LINES)..].join("\n")
-    }
-}
+#[cfg(test)]
+mod tests;
