@@ -2,6 +2,7 @@
 //!
 //! Dependencies point one way: `calls` → `operations` → `nodes` → `engines` → `process`.
 
+pub mod app_config;
 pub mod calls;
 pub mod child;
 pub mod engines;
@@ -9,7 +10,9 @@ pub mod environment;
 pub mod files;
 pub mod nodes;
 pub mod operations;
+pub mod package;
 pub mod process;
+pub mod releases;
 pub mod rules;
 pub mod server;
 pub mod service_manager;

@@ -114,7 +114,16 @@ pub enum StepAction {
         /// The receiver.
         to: NodeName,
     },
-    /// Asks the load balancer for the page until it is served by this release. Output: seconds and status.
+    /// Remembers which release every node is to serve; a node that was away is brought to it. Its undo remembers
+    /// the one before. Output: [`crate::backup::CodeVersion`].
+    ReleaseRecord {
+        /// The release.
+        release: ReleaseName,
+        /// What was asked for.
+        reference: Reference,
+    },
+    /// Asks for the page until it answers; on maint through the load balancer, on a web node past it, where it
+    /// must come from this release. Output: [`FrontendChecked`].
     FrontendCheck {
         /// What the page must come from.
         release: ReleaseName,
@@ -185,7 +194,7 @@ pub enum StepAction {
         /// The one before; absent at the first deployment.
         previous: Option<ReleaseName>,
     },
-    /// Removes releases beyond the number kept; never the current or the previous one.
+    /// Removes releases beyond the number kept; never the current or the previous one. On maint: their checkouts.
     ReleasesTidy {
         /// Releases that stay.
         keep: Vec<ReleaseName>,
@@ -306,8 +315,24 @@ pub enum ConsoleCommands {
 /// Output of [`StepAction::SourceFetch`].
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SourceFetched {
+    /// What was asked for.
+    pub reference: Reference,
     /// The commit that the reference meant.
     pub commit: String,
+    /// When it was committed.
+    pub committed_at: Timestamp,
+    /// PostgreSQL extensions that its orocloud.yaml asks for.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub database_extensions: Vec<String>,
+}
+
+/// Output of [`StepAction::FrontendCheck`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FrontendChecked {
+    /// HTTP status of the page.
+    pub status: u16,
+    /// How long it took until it answered, in milliseconds.
+    pub took_ms: u64,
 }
 
 /// Output of [`StepAction::PackageBuild`].

@@ -1,10 +1,13 @@
-//! What a node does for a step of an operation. One file a topic; each has `act`, `undo` and `probe`.
+//! What a node does for a step of an operation. One file a topic; each step is a type with `act`, `undo` and
+//! `probe`.
 
 use orocloud_protocol::CallError;
 use orocloud_protocol::CallId;
-use orocloud_protocol::node::{Phase, StepAction, StepAnswer};
+use orocloud_protocol::node::{Phase, Probe, StepAction, StepAnswer};
+use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
+use crate::environment::{Maint, Web};
 use crate::nodes::NodeRef;
 use crate::operations::EventSink;
 use crate::operations::plan::Outputs;
@@ -27,6 +30,23 @@ pub struct ActionContext<'a> {
     pub cancel: CancellationToken,
 }
 
+impl<'a> ActionContext<'a> {
+    /// This node's part of the configuration as maint; an error names the node that has none.
+    pub fn maint(&self) -> Result<&'a Maint, CallError> {
+        self.node.config.maint.as_ref().ok_or_else(|| self.lacks("maint"))
+    }
+
+    /// This node's part of the configuration as a web node; an error names the node that has none.
+    pub fn web(&self) -> Result<&'a Web, CallError> {
+        self.node.config.web.as_ref().ok_or_else(|| self.lacks("web"))
+    }
+
+    fn lacks(&self, section: &str) -> CallError {
+        let node = &self.node.config.node;
+        CallError::internal(format!("step {} needs [{section}] in agent.toml of {node}", self.step))
+    }
+}
+
 /// The coordinator's way to send a package to a node.
 pub trait SendPackage: Send + Sync {
     /// Sends the file; the node checks its hash.
@@ -39,11 +59,68 @@ pub trait SendPackage: Send + Sync {
     ) -> std::pin::Pin<Box<dyn Future<Output = Result<(), CallError>> + Send + 'a>>;
 }
 
+/// One kind of step. After a crash the probe tells what happened, so it must be right whatever moment the act was
+/// interrupted at; an undo finds nothing to do where the act did nothing, and both may be repeated.
+pub trait Action: Sync {
+    /// Does it; gives its output for later steps.
+    fn act(&self, context: &ActionContext<'_>) -> impl Future<Output = Result<Value, CallError>> + Send;
+
+    /// Takes it back.
+    fn undo(&self, context: &ActionContext<'_>) -> impl Future<Output = Result<(), CallError>> + Send;
+
+    /// Looks whether it is done.
+    fn probe(&self, context: &ActionContext<'_>) -> impl Future<Output = Result<Probe, CallError>> + Send;
+}
+
 /// Acts, undoes or probes one step on this node.
 pub async fn run(
-    _context: &ActionContext<'_>,
-    _phase: Phase,
-    _action: &StepAction,
+    context: &ActionContext<'_>,
+    phase: Phase,
+    action: &StepAction,
 ) -> Result<StepAnswer, CallError> {
-    Err(CallError::internal("this agent knows no steps yet"))
+    match action {
+        StepAction::SourceFetch { .. }
+        | StepAction::SourceBuild { .. }
+        | StepAction::PackageBuild { .. }
+        | StepAction::PackageSend { .. }
+        | StepAction::ReleaseUnpack { .. }
+        | StepAction::ConsoleRun { .. }
+        | StepAction::CacheWarm { .. }
+        | StepAction::ReleaseRecord { .. }
+        | StepAction::ReleaseSwitch { .. }
+        | StepAction::ReleasesTidy { .. }
+        | StepAction::FrontendCheck { .. }
+        | StepAction::MaintenanceOn { .. }
+        | StepAction::MaintenanceRestore {}
+        | StepAction::MediaSnapshot { .. }
+        | StepAction::MediaRestore { .. }
+        | StepAction::PointPublish { .. }
+        | StepAction::RestoreRecord { .. }
+        | StepAction::DatabasePrepare { .. }
+        | StepAction::DatabaseMarker {}
+        | StepAction::DatabaseBackup { .. }
+        | StepAction::DatabaseRestoreAside(_)
+        | StepAction::DatabaseReplay(_)
+        | StepAction::DatabaseLook(_)
+        | StepAction::DatabaseRest(_)
+        | StepAction::DatabaseAccept(_)
+        | StepAction::DatabaseSwap(_)
+        | StepAction::DatabaseTidy { .. }
+        | StepAction::DatabaseExpire { .. } => {
+            Err(CallError::internal(format!("this agent does not know step {} yet", context.step)))
+        }
+    }
+}
+
+/// One phase of one step.
+pub async fn carry_out<A: Action>(
+    action: &A,
+    phase: Phase,
+    context: &ActionContext<'_>,
+) -> Result<StepAnswer, CallError> {
+    match phase {
+        Phase::Act => action.act(context).await.map(StepAnswer::Done),
+        Phase::Undo => action.undo(context).await.map(|()| StepAnswer::Undone),
+        Phase::Probe => action.probe(context).await.map(StepAnswer::Probed),
+    }
 }
