@@ -1,10 +1,37 @@
 //! Operations: plans, the runner, locks, the journal, recovery after a crash.
+//!
+//! An operation comes in by [`Operations::start`], from a caller or from the agent's own schedule. Its id is an
+//! idempotency key: the same id again attaches to the same operation.
 
+mod failpoint;
+pub mod journal;
+pub mod locks;
 pub mod plan;
+pub mod redact;
+pub mod runner;
+#[cfg(test)]
+mod tests;
 
-use std::sync::Arc;
+use std::collections::HashMap;
+use std::io;
+use std::path::Path;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
-use orocloud_protocol::EventBody;
+use jiff::Timestamp;
+use orocloud_protocol::operation::{OperationState, OperationSummary};
+use orocloud_protocol::{
+    CallError, CallId, Confirmation, ContentHash, EnvironmentName, ErrorKind, Event, EventBody, Lock,
+    NodeName, Page,
+};
+use serde_json::Value;
+use tokio_util::sync::CancellationToken;
+
+pub use failpoint::failpoint;
+use journal::{FORMAT, Follow, Head, Journal, Record, Shelf};
+use locks::{Held, Holder, Locks};
+use plan::{Executor, OperationPlan, Outputs};
+use runner::Runner;
 
 /// Where a step's output, progress and notes go. Cheap to clone; never blocks.
 #[derive(Clone)]
@@ -30,5 +57,477 @@ impl EventSink {
 impl std::fmt::Debug for EventSink {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("EventSink")
+    }
+}
+
+/// Makes the answer of a method from its plan, what its steps answered, and its parameters (secrets redacted).
+pub type AnswerFn<A> = fn(&str, &OperationPlan<A>, &Outputs, &Value) -> Result<Value, CallError>;
+
+/// An operation that somebody wants.
+#[derive(Clone, Debug)]
+pub struct NewOperation {
+    /// Its id, made by the caller.
+    pub id: CallId,
+    /// The method.
+    pub method: String,
+    /// The command line, secrets redacted.
+    pub command: String,
+    /// Key id of the caller.
+    pub caller: String,
+    /// What identifies the caller: only the same key attaches by sending an id again.
+    pub key: String,
+    /// The parameters as they came, secrets included.
+    pub params: Value,
+    /// What it needs.
+    pub locks: Vec<Lock>,
+    /// What to do when others hold that.
+    pub wait: Wait,
+    /// What the caller agreed to.
+    pub confirmation: Option<Confirmation>,
+    /// Where a destructive one wants the environment's name typed: that name.
+    pub confirm_name: Option<EnvironmentName>,
+    /// Who hears that it waits.
+    pub events: EventSink,
+}
+
+/// What to do when others hold the locks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wait {
+    /// Fail at once.
+    No,
+    /// Wait so long.
+    AtMost(Duration),
+    /// Wait; the agent's own work is never refused.
+    Forever,
+}
+
+/// All operations of the environment.
+pub struct Operations<E: Executor> {
+    shelf: Shelf,
+    node: NodeName,
+    executor: Arc<E>,
+    answer: AnswerFn<E::Action>,
+    locks: Arc<Locks>,
+    digest_key: [u8; 32],
+    running: Mutex<HashMap<CallId, Arc<Running<E::Action>>>>,
+    /// Ids that are being begun, so that the same id sent twice at once begins one operation.
+    beginning: Mutex<HashMap<CallId, Arc<tokio::sync::Mutex<()>>>>,
+}
+
+struct Running<A> {
+    journal: Arc<Journal<A>>,
+    cancel: CancellationToken,
+}
+
+/// An operation that a crash interrupted, with its locks taken again.
+pub struct Interrupted<A> {
+    journal: Arc<Journal<A>>,
+    held: Held,
+}
+
+impl<E: Executor> Operations<E> {
+    /// Opens the shelf in the state folder.
+    pub fn open(
+        state: &Path,
+        node: NodeName,
+        executor: Arc<E>,
+        answer: AnswerFn<E::Action>,
+    ) -> io::Result<Arc<Self>> {
+        let shelf = Shelf::new(state)?;
+        let digest_key = digest_key(&shelf)?;
+        Ok(Arc::new(Self {
+            shelf,
+            node,
+            executor,
+            answer,
+            locks: Arc::new(Locks::default()),
+            digest_key,
+            running: Mutex::default(),
+            beginning: Mutex::default(),
+        }))
+    }
+
+    /// Takes the locks of all operations that a crash interrupted; before anybody else can.
+    pub fn interrupted(self: &Arc<Self>) -> io::Result<Vec<Interrupted<E::Action>>> {
+        let mut interrupted = Vec::new();
+        for id in self.shelf.ids()? {
+            let ended = match self.shelf.head(id) {
+                Ok(Some(head)) => head.summary().state.has_ended(),
+                // Nothing was begun, or a newer agent began it: not ours to touch.
+                Ok(None) => true,
+                Err(error) => {
+                    eprintln!("{id}: {error}");
+                    true
+                }
+            };
+            if ended {
+                continue;
+            }
+            let journal = Arc::new(Journal::<E::Action>::reopen(&self.shelf, id)?);
+            journal.update(|record| record.state = OperationState::Recovering)?;
+            let record = journal.record();
+            match self.locks.try_acquire(self.holder(&record), &record.locks) {
+                Ok(held) => {
+                    let running = Running { journal: Arc::clone(&journal), cancel: CancellationToken::new() };
+                    self.running().insert(id, Arc::new(running));
+                    interrupted.push(Interrupted { journal, held });
+                }
+                // Two that exclude each other never ran side by side, so one of them never began.
+                Err(_) => journal.end(
+                    OperationState::Failed,
+                    Err(CallError::failed("the agent was restarted before it began")),
+                )?,
+            }
+        }
+        Ok(interrupted)
+    }
+
+    /// Undoes or finishes an interrupted operation.
+    pub fn recover(self: &Arc<Self>, interrupted: Interrupted<E::Action>) {
+        let operations = Arc::clone(self);
+        let Interrupted { journal, held } = interrupted;
+        tokio::spawn(async move {
+            let record = journal.record();
+            let note = EventBody::Note {
+                level: orocloud_protocol::NoteLevel::Warning,
+                text: "the agent was restarted; finding out what was done".to_owned(),
+            };
+            journal.tell(note);
+            let plan = record.plan.clone();
+            let runner = Runner::new(
+                Arc::clone(&operations.executor),
+                Arc::clone(&journal),
+                plan,
+                CancellationToken::new(),
+            );
+            let ended = runner.recover().await;
+            operations.end(&journal, ended, held);
+        });
+    }
+
+    /// Begins an operation, or finds that it is known. `build` makes the plan once the locks are held.
+    pub async fn start(
+        self: &Arc<Self>,
+        new: NewOperation,
+        build: impl Future<Output = Result<OperationPlan<E::Action>, CallError>> + Send,
+    ) -> Result<(), CallError> {
+        let id = new.id;
+        let one_at_a_time = Arc::clone(lock(&self.beginning).entry(id).or_default());
+        let begun = {
+            let _turn = one_at_a_time.lock().await;
+            self.begin(new, build).await
+        };
+        // Others may still wait for their turn; who comes later finds the journal.
+        drop(one_at_a_time);
+        lock(&self.beginning).retain(|_, turn| Arc::strong_count(turn) > 1);
+        begun
+    }
+
+    async fn begin(
+        self: &Arc<Self>,
+        new: NewOperation,
+        build: impl Future<Output = Result<OperationPlan<E::Action>, CallError>> + Send,
+    ) -> Result<(), CallError> {
+        let digest = self.digest(&new.params);
+        if self.is_known(&new, &digest)? {
+            return Ok(());
+        }
+        let held = self.acquire(&new).await?;
+        let plan = build.await?;
+        check_confirmation(&plan, &new)?;
+        let mut params = new.params;
+        let undo_only = redact::redact(&mut params);
+        let record = Record {
+            format: FORMAT,
+            id: new.id,
+            method: new.method,
+            command: new.command,
+            caller: new.caller,
+            key: new.key,
+            params,
+            params_digest: digest,
+            undo_only,
+            locks: new.locks,
+            plan: plan.clone(),
+            state: OperationState::Running,
+            started_at: Timestamp::now(),
+            ended_at: None,
+            waiting_for: None,
+            result: None,
+            error: None,
+        };
+        let command = record.command.clone();
+        let journal = Journal::create(&self.shelf, record)
+            .map_err(|error| CallError::failed("the journal cannot be written").because(error))?;
+        let journal = Arc::new(journal);
+        journal.tell(EventBody::Planned { command, steps: plan.planned_steps() });
+        let cancel = CancellationToken::new();
+        let running = Running { journal: Arc::clone(&journal), cancel: cancel.clone() };
+        self.running().insert(new.id, Arc::new(running));
+        let operations = Arc::clone(self);
+        tokio::spawn(async move {
+            let runner = Runner::new(Arc::clone(&operations.executor), Arc::clone(&journal), plan, cancel);
+            let ended = runner.run().await;
+            operations.end(&journal, ended, held);
+        });
+        Ok(())
+    }
+
+    fn end(&self, journal: &Journal<E::Action>, ended: runner::Ended, held: Held) {
+        let record = journal.record();
+        let (mut state, outcome) = ended;
+        let outcome =
+            outcome.and_then(|outputs| (self.answer)(&record.method, &record.plan, &outputs, &record.params));
+        if outcome.is_err() && state == OperationState::Succeeded {
+            state = OperationState::Failed;
+        }
+        if let Err(error) = journal.end(state, outcome) {
+            eprintln!("{}: its end is not in the journal: {error}", record.id);
+        }
+        // The locks are free before those who watch can begin something new.
+        drop(held);
+        self.running().remove(&record.id);
+    }
+
+    /// Whether this id was begun by this key with these parameters; by another, or with others, is an error.
+    fn is_known(&self, new: &NewOperation, digest: &ContentHash) -> Result<bool, CallError> {
+        let Some(head) = self.shelf.head(new.id)? else { return Ok(false) };
+        if head.key != new.key {
+            return Err(CallError::refused(format!("operation {} belongs to somebody else", new.id))
+                .hint("leave --operation-id and OROCLOUD_OPERATION_ID away for an id of your own"));
+        }
+        if head.params_digest != *digest {
+            return Err(CallError::usage(format!("operation {} was begun with other parameters", new.id))
+                .hint(format!("see what it did: orocloud-cli log:view {}", new.id))
+                .hint("leave --operation-id and OROCLOUD_OPERATION_ID away to begin a new one"));
+        }
+        Ok(true)
+    }
+
+    async fn acquire(self: &Arc<Self>, new: &NewOperation) -> Result<Held, CallError> {
+        let holder = Holder {
+            operation: new.id,
+            command: new.command.clone(),
+            caller: new.caller.clone(),
+            since: Timestamp::now(),
+            node: self.node.clone(),
+            pid: std::process::id(),
+        };
+        let holders = match self.locks.try_acquire(holder.clone(), &new.locks) {
+            Ok(held) => return Ok(held),
+            Err(holders) => holders,
+        };
+        let on_wait = |holders: &[Holder]| {
+            new.events.emit(EventBody::Waiting { holders: holders.iter().map(describe).collect() });
+        };
+        match new.wait {
+            Wait::No => Err(locked(&holders)),
+            Wait::Forever => Ok(self.locks.acquire(holder, &new.locks, on_wait).await),
+            Wait::AtMost(limit) => {
+                match tokio::time::timeout(limit, self.locks.acquire(holder, &new.locks, on_wait)).await {
+                    Ok(held) => Ok(held),
+                    Err(_) => Err(locked(&holders)),
+                }
+            }
+        }
+    }
+
+    fn holder(&self, record: &Record<E::Action>) -> Holder {
+        Holder {
+            operation: record.id,
+            command: record.command.clone(),
+            caller: record.caller.clone(),
+            since: record.started_at,
+            node: self.node.clone(),
+            pid: std::process::id(),
+        }
+    }
+
+    /// Its events after `after_seq`, until it ends.
+    pub fn follow(&self, id: CallId, after_seq: u64) -> Result<Watch, CallError> {
+        let tail = self.running().get(&id).map(|running| running.journal.tail());
+        if tail.is_none() && self.shelf.head(id)?.is_none() {
+            return Err(unknown(id));
+        }
+        Ok(Watch { follow: Follow::new(&self.shelf, id, after_seq, tail), shelf: self.shelf.clone(), id })
+    }
+
+    /// One operation.
+    pub fn summary(&self, id: CallId) -> Result<OperationSummary, CallError> {
+        self.shelf.head(id)?.map(Head::summary).ok_or_else(|| unknown(id))
+    }
+
+    /// Those that have not ended, and those that wait, oldest first.
+    pub fn unended(&self) -> Result<Vec<OperationSummary>, CallError> {
+        let mut ids: Vec<CallId> = self.running().keys().copied().collect();
+        ids.sort_unstable();
+        let mut unended: Vec<OperationSummary> =
+            ids.into_iter().map(|id| self.summary(id)).collect::<Result<_, _>>()?;
+        unended.retain(|operation| !operation.state.has_ended());
+        unended.extend(self.locks.waiting().into_iter().map(|holder| OperationSummary {
+            id: holder.operation,
+            method: String::new(),
+            command: holder.command,
+            caller: holder.caller,
+            state: OperationState::Waiting,
+            started_at: holder.since,
+            ended_at: None,
+            step: None,
+            waiting_for: None,
+            result: None,
+            error: None,
+        }));
+        Ok(unended)
+    }
+
+    /// A page of all operations, newest first, and how many there are.
+    pub fn page(&self, page: Page) -> Result<(Vec<OperationSummary>, u64), CallError> {
+        let ids = self
+            .shelf
+            .ids()
+            .map_err(|error| CallError::failed("the journal cannot be read").because(error))?;
+        let mut items = Vec::new();
+        for id in page.of(&ids) {
+            match self.shelf.head(id) {
+                Ok(Some(head)) => items.push(head.summary()),
+                Ok(None) => {}
+                // One spoilt journal must not hide the others.
+                Err(error) => eprintln!("{id}: {error}"),
+            }
+        }
+        Ok((items, ids.len() as u64))
+    }
+
+    /// Cancels one; says whether it will be undone. The caller's right to do so is not looked at here.
+    pub fn cancel(&self, id: CallId) -> Result<bool, CallError> {
+        let Some(running) = self.running().get(&id).cloned() else {
+            return self.summary(id).map(|_| false);
+        };
+        running.cancel.cancel();
+        let _ = running.journal.update(|record| {
+            if !record.state.has_ended() {
+                record.state = OperationState::Cancelling;
+            }
+        });
+        Ok(true)
+    }
+
+    fn running(&self) -> MutexGuard<'_, HashMap<CallId, Arc<Running<E::Action>>>> {
+        lock(&self.running)
+    }
+
+    fn digest(&self, params: &Value) -> ContentHash {
+        // serde_json keeps keys sorted, so equal parameters have equal text.
+        let text = params.to_string();
+        hash(blake3::keyed_hash(&self.digest_key, text.as_bytes()))
+    }
+}
+
+/// Watches one operation.
+pub struct Watch {
+    follow: Follow,
+    shelf: Shelf,
+    id: CallId,
+}
+
+impl Watch {
+    /// The next event; `None` once it has ended and all were given.
+    pub async fn next(&mut self) -> Result<Option<Event>, CallError> {
+        self.follow
+            .next()
+            .await
+            .map_err(|error| CallError::failed("the journal cannot be read").because(error))
+    }
+
+    /// The operation as it stands.
+    pub fn summary(&self) -> Result<OperationSummary, CallError> {
+        self.shelf.head(self.id)?.map(Head::summary).ok_or_else(|| unknown(self.id))
+    }
+
+    /// How it ended, once [`Watch::next`] gave `None`.
+    pub fn outcome(&self) -> Result<Value, CallError> {
+        let summary = self.summary()?;
+        match (summary.result, summary.error) {
+            (Some(result), _) => Ok(result),
+            (None, Some(error)) => Err(error),
+            (None, None) => {
+                Err(CallError::new(ErrorKind::StillRunning, format!("operation {} still runs", self.id))
+                    .hint(format!("follow it: orocloud-cli log:view {} --follow", self.id)))
+            }
+        }
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Text form of a BLAKE3 hash.
+pub fn hash(hash: blake3::Hash) -> ContentHash {
+    hash.to_hex().parse().unwrap_or_else(|_| unreachable!("64 hexadecimal digits"))
+}
+
+fn digest_key(shelf: &Shelf) -> io::Result<[u8; 32]> {
+    let path = shelf.key_file();
+    if let Ok(key) = std::fs::read(&path)
+        && let Ok(key) = key.try_into()
+    {
+        return Ok(key);
+    }
+    let mut key = [0; 32];
+    getrandom::fill(&mut key).map_err(|error| io::Error::other(error.to_string()))?;
+    orocloud_durable::write(&path, &key, 0o600)?;
+    Ok(key)
+}
+
+fn unknown(id: CallId) -> CallError {
+    CallError::new(ErrorKind::NotFound, format!("no operation has the id {id}"))
+        .hint("list them: orocloud-cli log:list")
+}
+
+fn describe(holder: &Holder) -> String {
+    format!(
+        "{} runs `{}` since {:.0} (operation {}, {} pid {})",
+        holder.caller, holder.command, holder.since, holder.operation, holder.node, holder.pid
+    )
+}
+
+fn locked(holders: &[Holder]) -> CallError {
+    let mut error = CallError::new(ErrorKind::Locked, "another operation is running");
+    for holder in holders {
+        error = error.because(describe(holder));
+    }
+    if let Some(first) = holders.first() {
+        error = error.hint(format!("wait for it: orocloud-cli operation:wait {}", first.operation));
+    }
+    error
+        .hint("or queue for it by adding --wait-lock=10m to your command")
+        .with_details(serde_json::json!({ "holders": holders }))
+}
+
+/// A destructive plan runs only when the caller has seen it, and in `prod` has typed the environment's name.
+fn check_confirmation<A>(plan: &OperationPlan<A>, new: &NewOperation) -> Result<(), CallError> {
+    if !plan.destructive {
+        return Ok(());
+    }
+    let Some(confirmation) = &new.confirmation else {
+        let error = CallError::refused(format!("`{}` destroys something and was not confirmed", new.command));
+        return Err(match &new.confirm_name {
+            Some(name) => error.hint(format!("add --force --confirm={name}")),
+            None => error.hint("add --force"),
+        });
+    };
+    if confirmation.digest != plan.digest {
+        return Err(CallError::refused("what would happen is no longer what was shown")
+            .hint("look at it again with --dry-run, then repeat your command"));
+    }
+    match &new.confirm_name {
+        Some(name) if confirmation.environment.as_ref() != Some(name) => {
+            let given =
+                confirmation.environment.as_ref().map_or("nothing".to_owned(), |given| format!("`{given}`"));
+            Err(CallError::refused(format!("this is {name}, the confirmation names {given}"))
+                .hint(format!("add --confirm={name} if you mean it")))
+        }
+        _ => Ok(()),
     }
 }
