@@ -1,6 +1,7 @@
 //! Reaching a node, and what a node itself answers.
 
 pub mod actions;
+pub mod database_info;
 pub mod logs;
 
 use std::sync::Arc;

@@ -1,6 +1,11 @@
 //! What a node does for a step of an operation. One file a topic; each step is a type with `act`, `undo` and
 //! `probe`.
 
+pub mod database;
+pub mod media;
+pub mod point;
+mod prepare;
+
 use orocloud_protocol::CallError;
 use orocloud_protocol::CallId;
 use orocloud_protocol::node::{Phase, Probe, StepAction, StepAnswer};
@@ -79,6 +84,23 @@ pub async fn run(
     action: &StepAction,
 ) -> Result<StepAnswer, CallError> {
     match action {
+        StepAction::MediaSnapshot { .. } | StepAction::MediaRestore { .. } => {
+            media::run(context, phase, action).await
+        }
+        StepAction::PointPublish { .. } | StepAction::RestoreRecord { .. } => {
+            point::run(context, phase, action).await
+        }
+        StepAction::DatabasePrepare { .. }
+        | StepAction::DatabaseMarker {}
+        | StepAction::DatabaseBackup { .. }
+        | StepAction::DatabaseRestoreAside(_)
+        | StepAction::DatabaseReplay(_)
+        | StepAction::DatabaseLook(_)
+        | StepAction::DatabaseRest(_)
+        | StepAction::DatabaseAccept(_)
+        | StepAction::DatabaseSwap(_)
+        | StepAction::DatabaseTidy { .. }
+        | StepAction::DatabaseExpire { .. } => database::run(context, phase, action).await,
         StepAction::SourceFetch { .. }
         | StepAction::SourceBuild { .. }
         | StepAction::PackageBuild { .. }
@@ -91,22 +113,7 @@ pub async fn run(
         | StepAction::ReleasesTidy { .. }
         | StepAction::FrontendCheck { .. }
         | StepAction::MaintenanceOn { .. }
-        | StepAction::MaintenanceRestore {}
-        | StepAction::MediaSnapshot { .. }
-        | StepAction::MediaRestore { .. }
-        | StepAction::PointPublish { .. }
-        | StepAction::RestoreRecord { .. }
-        | StepAction::DatabasePrepare { .. }
-        | StepAction::DatabaseMarker {}
-        | StepAction::DatabaseBackup { .. }
-        | StepAction::DatabaseRestoreAside(_)
-        | StepAction::DatabaseReplay(_)
-        | StepAction::DatabaseLook(_)
-        | StepAction::DatabaseRest(_)
-        | StepAction::DatabaseAccept(_)
-        | StepAction::DatabaseSwap(_)
-        | StepAction::DatabaseTidy { .. }
-        | StepAction::DatabaseExpire { .. } => {
+        | StepAction::MaintenanceRestore {} => {
             Err(CallError::internal(format!("this agent does not know step {} yet", context.step)))
         }
     }

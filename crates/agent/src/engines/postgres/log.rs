@@ -1,0 +1,75 @@
+//! What a copy's server writes to its log, as far as it matters to us.
+
+use std::collections::VecDeque;
+
+/// The log of one copy, while it runs.
+#[derive(Debug, Default)]
+pub struct CopyLog {
+    line: Vec<u8>,
+    last: VecDeque<String>,
+    /// The line `recovery stopping before|after …`.
+    pub stopping: Option<String>,
+    /// The line of the first fatal error that is not a refused client's.
+    pub fatal: Option<String>,
+}
+
+impl CopyLog {
+    /// Lines that are kept for an error.
+    const KEPT: usize = 20;
+    const MAX_LINE: usize = 8 * 1024;
+
+    /// Takes in what the server wrote.
+    pub fn take(&mut self, bytes: &[u8]) {
+        for piece in bytes.split_inclusive(|byte| *byte == b'\n') {
+            if self.line.len() < Self::MAX_LINE {
+                self.line.extend_from_slice(piece);
+            }
+            if piece.ends_with(b"\n") {
+                let line = std::mem::take(&mut self.line);
+                self.take_line(String::from_utf8_lossy(&line).trim_end());
+            }
+        }
+    }
+
+    fn take_line(&mut self, line: &str) {
+        if line.contains("recovery stopping before") || line.contains("recovery stopping after") {
+            self.stopping = Some(line.to_owned());
+        }
+        let refused_client = line.contains("the database system is");
+        if (line.contains("FATAL:") || line.contains("PANIC:")) && !refused_client && self.fatal.is_none() {
+            self.fatal = Some(line.to_owned());
+        }
+        if !refused_client {
+            self.last.push_back(line.to_owned());
+            if self.last.len() > Self::KEPT {
+                self.last.pop_front();
+            }
+        }
+    }
+
+    /// The last lines.
+    pub fn tail(&self) -> impl Iterator<Item = &str> {
+        self.last.iter().map(String::as_str)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_stop_and_the_first_fatal_line_are_found() {
+        let mut log = CopyLog::default();
+        let text = "2026-11-24 15:10:22 UTC [7] LOG:  starting archive recovery\n\
+            2026-11-24 15:10:22 UTC [9] FATAL:  the database system is starting up\n\
+            2026-11-24 15:10:23 UTC [7] LOG:  recovery stopping before commit of transaction 742, time 2026-11-24 15:10:21+00\n\
+            2026-11-24 15:10:23 UTC [7] FATAL:  recovery ended before configured recovery target was reached\n";
+        text.as_bytes().chunks(11).for_each(|piece| log.take(piece));
+        assert!(log.stopping.as_deref().unwrap().contains("742"));
+        assert!(log.fatal.as_deref().unwrap().contains("recovery ended before"));
+        assert_eq!(log.tail().count(), 3);
+        let mut log = CopyLog::default();
+        log.take(b"LOG:  recovery stopping befo");
+        assert_eq!(log.stopping, None);
+    }
+}

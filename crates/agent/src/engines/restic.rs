@@ -1,0 +1,251 @@
+//! restic: snapshots of the media. Runs as the agent, who alone knows the repository's password.
+
+use std::path::Path;
+use std::time::Duration;
+
+use orocloud_protocol::backup::MediaSnapshot;
+use orocloud_protocol::{CallError, EventBody, OutputStream, Unit};
+use serde::Deserialize;
+use tokio_util::sync::CancellationToken;
+
+use crate::environment::Maint;
+use crate::operations::EventSink;
+use crate::process::{Account, Fault, ProcessError, Processes, Program};
+
+/// restic as maint has it.
+#[derive(Clone, Copy, Debug)]
+pub struct Restic<'a> {
+    processes: &'a Processes,
+    config: &'a Maint,
+}
+
+/// What the agent itself puts into the media folder while it restores; never part of a snapshot.
+pub const OWN_PREFIX: &str = ".orocloud-";
+
+/// One line of `--json`.
+#[derive(Debug, Deserialize)]
+#[serde(tag = "message_type", rename_all = "snake_case")]
+enum Message {
+    Status {
+        #[serde(default)]
+        bytes_done: u64,
+        total_bytes: Option<u64>,
+    },
+    Summary {
+        snapshot_id: String,
+        total_files_processed: u64,
+        total_bytes_processed: u64,
+    },
+    #[serde(other)]
+    Other,
+}
+
+#[derive(Debug, Deserialize)]
+struct Snapshot {
+    short_id: String,
+}
+
+impl<'a> Restic<'a> {
+    /// For this node.
+    pub fn new(processes: &'a Processes, config: &'a Maint) -> Self {
+        Self { processes, config }
+    }
+
+    /// Makes the repository, unless it is there.
+    pub async fn ensure_repository(&self) -> Result<(), CallError> {
+        if self.config.restic_repository.join("config").exists() {
+            return Ok(());
+        }
+        self.processes.output(self.program("init")).await.map_err(|error| refused("init", error)).map(drop)
+    }
+
+    /// Takes a snapshot of the media, tagged, so that it is found again after a crash.
+    pub async fn backup(
+        &self,
+        tag: &str,
+        host: &str,
+        events: &EventSink,
+        cancel: &CancellationToken,
+    ) -> Result<MediaSnapshot, CallError> {
+        let program = self
+            .program("backup")
+            .args(["--json", "--tag", tag, "--host", host])
+            .arg(format!("--exclude={OWN_PREFIX}*"))
+            .args(["--", "."])
+            // What is inside is restored anywhere then, not under its old path.
+            .folder(&self.config.media);
+        let mut messages = Messages { events, line: Vec::new(), summary: None };
+        let run = self.processes.run(program, cancel, |stream, bytes| messages.take(stream, bytes));
+        run.await.map_err(|error| refused("backup", error))?;
+        messages.summary.ok_or_else(|| CallError::failed("restic backup did not name the snapshot it made"))
+    }
+
+    /// The snapshot with this tag.
+    pub async fn tagged(&self, tag: &str) -> Result<Option<String>, CallError> {
+        if !self.config.restic_repository.join("config").exists() {
+            return Ok(None);
+        }
+        let program = self.program("snapshots").args(["--json", "--tag", tag]);
+        let finished = self.processes.output(program).await.map_err(|error| refused("snapshots", error))?;
+        parse_snapshots(&finished.stdout)
+            .map_err(|error| CallError::failed("restic snapshots cannot be read").because(error))
+    }
+
+    /// Brings a snapshot's content into a folder.
+    pub async fn restore(
+        &self,
+        snapshot: &str,
+        to: &Path,
+        events: &EventSink,
+        cancel: &CancellationToken,
+    ) -> Result<(), CallError> {
+        let program = self.program("restore").arg("--target").arg(to).arg("--").arg(snapshot);
+        let run = self.processes.run(program, cancel, |stream, bytes| {
+            let text = String::from_utf8_lossy(bytes).into_owned();
+            events.emit(EventBody::Output { stream, text, step: None, node: None });
+        });
+        run.await.map_err(|error| refused("restore", error)).map(drop)
+    }
+
+    /// Lets snapshots go; their data goes with [`Restic::prune`].
+    pub async fn forget(&self, snapshots: &[String]) -> Result<(), CallError> {
+        if snapshots.is_empty() {
+            return Ok(());
+        }
+        let program = self.program("forget").arg("--").args(snapshots);
+        self.processes.output(program).await.map_err(|error| refused("forget", error)).map(drop)
+    }
+
+    /// Removes data that no snapshot uses. Takes long, so not with every snapshot that goes.
+    pub async fn prune(&self, cancel: &CancellationToken) -> Result<(), CallError> {
+        let program = self.program("prune");
+        self.processes
+            .run(program, cancel, |_, _| {})
+            .await
+            .map_err(|error| refused("prune", error))
+            .map(drop)
+    }
+
+    fn program(&self, command: &str) -> Program {
+        Program::new("/usr/bin/restic")
+            .args(["--no-cache", command])
+            .account(Account::Agent)
+            .env("RESTIC_REPOSITORY", &self.config.restic_repository)
+            .env("RESTIC_PASSWORD_FILE", &self.config.restic_password_file)
+            .env("RESTIC_PROGRESS_FPS", "2")
+            .limit(Duration::from_secs(24 * 3600))
+    }
+}
+
+/// restic says what is wrong in lines that begin with `Fatal:`, and has no numbers.
+fn refused(command: &str, error: ProcessError) -> CallError {
+    if !matches!(error.fault, Fault::Status(_)) {
+        return error.into();
+    }
+    let incomplete = matches!(error.fault, Fault::Status(status) if status.code() == Some(3));
+    let fatal = error.tail.lines().find_map(|line| line.strip_prefix("Fatal: ")).map(str::to_owned);
+    let message = match (&fatal, incomplete) {
+        (_, true) => "restic could not read all of the media".to_owned(),
+        (Some(fatal), _) => format!("restic {command} failed: {fatal}"),
+        (None, _) => return CallError::from(error).context(format!("restic {command} failed")),
+    };
+    let failed = error.tail.lines().filter(|line| !line.starts_with(['{', '['])).take(10);
+    let failed = failed.fold(CallError::failed(message), CallError::because);
+    match fatal.as_deref() {
+        Some(text) if text.contains("wrong password") => {
+            failed.hint("the file named by restic_password_file in agent.toml does not fit the repository")
+        }
+        Some(text) if text.contains("already locked") => {
+            failed.hint("a command of restic that was killed left a lock; on maint: restic unlock")
+        }
+        _ => failed,
+    }
+}
+
+/// Reads the lines of `restic backup --json` as they come.
+struct Messages<'e> {
+    events: &'e EventSink,
+    line: Vec<u8>,
+    summary: Option<MediaSnapshot>,
+}
+
+impl Messages<'_> {
+    const MAX_LINE: usize = 256 * 1024;
+
+    fn take(&mut self, stream: OutputStream, bytes: &[u8]) {
+        if stream == OutputStream::Stderr {
+            let text = String::from_utf8_lossy(bytes).into_owned();
+            self.events.emit(EventBody::Output { stream, text, step: None, node: None });
+            return;
+        }
+        for piece in bytes.split_inclusive(|byte| *byte == b'\n') {
+            if self.line.len() < Self::MAX_LINE {
+                self.line.extend_from_slice(piece);
+            }
+            if piece.ends_with(b"\n") {
+                let line = std::mem::take(&mut self.line);
+                self.line(&line);
+            }
+        }
+    }
+
+    fn line(&mut self, line: &[u8]) {
+        match serde_json::from_slice(line) {
+            Ok(Message::Status { bytes_done, total_bytes }) => self.events.emit(EventBody::Progress {
+                done: bytes_done,
+                total: total_bytes,
+                unit: Unit::Bytes,
+                step: None,
+                node: None,
+            }),
+            Ok(Message::Summary { snapshot_id, total_files_processed, total_bytes_processed }) => {
+                self.summary = Some(MediaSnapshot {
+                    snapshot: snapshot_id,
+                    files: total_files_processed,
+                    size: total_bytes_processed,
+                });
+            }
+            Ok(Message::Other) | Err(_) => {}
+        }
+    }
+}
+
+fn parse_snapshots(json: &[u8]) -> Result<Option<String>, String> {
+    let snapshots: Option<Vec<Snapshot>> = serde_json::from_slice(json).map_err(|error| error.to_string())?;
+    Ok(snapshots.unwrap_or_default().pop().map(|snapshot| snapshot.short_id))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const BACKUP: &str = "\
+{\"message_type\":\"status\",\"percent_done\":0,\"total_files\":1,\"total_bytes\":3}
+{\"message_type\":\"verbose_status\",\"action\":\"new\"}
+{\"message_type\":\"summary\",\"files_new\":1,\"files_changed\":0,\"data_blobs\":1,\"data_added\":1766,\"total_files_processed\":1,\"total_bytes_processed\":3,\"total_duration\":0.228195814,\"snapshot_id\":\"641c0f53\"}
+";
+
+    fn read(text: &str) -> Option<MediaSnapshot> {
+        let sink = EventSink::none();
+        let mut messages = Messages { events: &sink, line: Vec::new(), summary: None };
+        text.as_bytes().chunks(13).for_each(|piece| messages.take(OutputStream::Stdout, piece));
+        messages.summary
+    }
+
+    #[test]
+    fn captured_output_gives_the_snapshot_and_output_cut_short_none() {
+        let snapshot = MediaSnapshot { snapshot: "641c0f53".into(), files: 1, size: 3 };
+        assert_eq!(read(BACKUP), Some(snapshot));
+        assert_eq!(read(&BACKUP[..BACKUP.len() - 20]), None);
+        assert_eq!(read("Fatal: nothing\n"), None);
+    }
+
+    #[test]
+    fn lists_of_snapshots_are_read() {
+        let json = br#"[{"time":"2026-11-24T17:23:15.393369936Z","tree":"a5","paths":["/m"],"tags":["t"],"id":"641c0f538d","short_id":"641c0f53"}]"#;
+        assert_eq!(parse_snapshots(json), Ok(Some("641c0f53".to_owned())));
+        assert_eq!(parse_snapshots(b"[]"), Ok(None));
+        assert_eq!(parse_snapshots(b"null"), Ok(None));
+        assert!(parse_snapshots(&json[..40]).is_err());
+    }
+}

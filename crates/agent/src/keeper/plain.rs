@@ -1,0 +1,506 @@
+//! Plain PostgreSQL: one server, held up by the service manager.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use orocloud_protocol::backup::TableRows;
+use orocloud_protocol::node::{Accepted, AsideCopy, AsideOrigin, Marker, Probe, Replayed};
+use orocloud_protocol::{CallError, CallId, EventBody, Unit};
+use serde_json::to_value;
+use tokio::time::Instant;
+use tokio_postgres::Client;
+
+use super::folders::{AsideNote, Beside, Folders, KeptNote, short};
+use super::{Circumstances, Health};
+use crate::engines::pgbackrest::{PgBackRest, RestoreOrder};
+use crate::engines::postgres::{
+    ClusterState, Control, Copies, Copy, CopyOrder, Room, Server, archived_marker, count_rows, timestamp_of,
+};
+use crate::environment::Database;
+use crate::nodes::NodeRef;
+use crate::process::Account;
+use crate::rules::wal::Lsn;
+
+/// One server of this node.
+#[derive(Clone, Copy, Debug)]
+pub struct Plain<'a> {
+    pub(super) node: &'a NodeRef,
+    pub(super) config: &'a Database,
+}
+
+/// What is left free on the file system beyond the size of the copy itself, for the WAL that is replayed.
+const SPARE_BYTES: u64 = 256 * 1024 * 1024;
+
+/// How often a copy is asked how far it is.
+pub(super) const POLL: Duration = Duration::from_millis(25);
+
+impl<'a> Plain<'a> {
+    pub(super) fn new(node: &'a NodeRef, config: &'a Database) -> Self {
+        Self { node, config }
+    }
+
+    pub(super) fn folders(&self) -> Folders<'a> {
+        Folders { data: &self.config.data, processes: &self.node.processes }
+    }
+
+    fn backrest(&self) -> PgBackRest<'a> {
+        PgBackRest::new(&self.node.processes, self.config)
+    }
+
+    /// The live server.
+    pub(super) fn live(&self) -> Server {
+        Server {
+            socket_dir: self.config.socket_dir.clone(),
+            port: self.config.port,
+            superuser: self.config.superuser.clone(),
+        }
+    }
+
+    pub(super) async fn health(&self) -> Result<Health, CallError> {
+        if let Ok(client) = self.live().connect("postgres").await
+            && let Ok(timeline) = timeline_of(&client).await
+        {
+            return Ok(Health { running: true, timeline: Some(timeline) });
+        }
+        let control = Control::read(&self.node.processes, self.config, &self.config.data).await;
+        Ok(Health { running: false, timeline: control.ok().map(|control| control.timeline) })
+    }
+
+    pub(super) async fn start(&self) -> Result<(), CallError> {
+        self.node.services.start(&self.config.service).await
+    }
+
+    pub(super) async fn stop(&self) -> Result<(), CallError> {
+        self.node.services.stop(&self.config.service).await
+    }
+
+    pub(super) async fn marker(&self) -> Result<Marker, CallError> {
+        match self.live().connect("postgres").await {
+            Ok(client) => archived_marker(&client).await,
+            Err(_) => Ok(Marker { committed: false, lsn: None, segment: None }),
+        }
+    }
+
+    pub(super) async fn restore_aside(
+        &self,
+        copy: &AsideCopy,
+        around: &Circumstances<'_>,
+    ) -> Result<(), CallError> {
+        let folders = self.folders();
+        let folder = folders.of(copy);
+        let AsideOrigin::Backup { set, timeline, target } = &copy.origin else {
+            return self.kept_note(&folder).await.map(drop);
+        };
+        let there: Option<AsideNote> = folders.note(&folder).await?;
+        if let Some(mut note) = there.filter(|note| note.copy == *copy) {
+            note.used_at = Timestamp::now();
+            return folders.write_note(&folder, &note).await;
+        }
+        let room = Room::measure(&self.node.processes, &self.config.data).await?;
+        if !room.obstacles.is_empty() {
+            let error = CallError::refused("the database cannot be restored beside the live one");
+            return Err(room.obstacles.into_iter().fold(error, CallError::because));
+        }
+        enough_room(&room, self.config)?;
+        // Half of an interrupted restore may lie there.
+        self.node.copies.stop(&folder).await;
+        folders.remove(&folder).await?;
+        self.node.processes.files(Account::Database).make_dir(&folder, 0o700).await?;
+        let order =
+            RestoreOrder { to: &folder, set, timeline: *timeline, target: target.clone(), delta: false };
+        self.backrest().restore(&order, around.events, around.cancel).await?;
+        folders.write_note(&folder, &AsideNote::new(copy.clone(), Timestamp::now())).await
+    }
+
+    pub(super) async fn probe_aside(&self, copy: &AsideCopy) -> Result<Probe, CallError> {
+        let folders = self.folders();
+        let folder = folders.of(copy);
+        if let AsideOrigin::Kept { .. } = copy.origin {
+            let note: Option<KeptNote> = folders.note(&folder).await?;
+            return Ok(if note.is_some() { Probe::Done(serde_json::Value::Null) } else { Probe::NotDone });
+        }
+        let note: Option<AsideNote> = folders.note(&folder).await?;
+        Ok(match note {
+            Some(note) if note.copy == *copy => Probe::Done(serde_json::Value::Null),
+            _ => Probe::Partial,
+        })
+    }
+
+    pub(super) async fn discard(&self, copy: &AsideCopy) -> Result<(), CallError> {
+        if let AsideOrigin::Kept { .. } = copy.origin {
+            return Ok(());
+        }
+        let folder = self.folders().of(copy);
+        self.node.copies.stop(&folder).await;
+        self.folders().remove(&folder).await
+    }
+
+    pub(super) async fn replay(
+        &self,
+        copy: &AsideCopy,
+        until: Option<&str>,
+        around: &Circumstances<'_>,
+    ) -> Result<Replayed, CallError> {
+        let (folder, mut note) = self.aside_note(copy).await?;
+        let AsideOrigin::Backup { timeline, .. } = &copy.origin else {
+            return Err(CallError::internal("what is kept is not replayed"));
+        };
+        if let (Some(_), Some(replayed)) = (note.accepted, &note.replayed) {
+            return Ok(replayed.clone());
+        }
+        let running = self.start_copy(copy, &folder).await?;
+        let replayed = wait_for_target(&running, *timeline, until, around).await?;
+        note.replayed = Some(replayed.clone());
+        note.used_at = Timestamp::now();
+        self.folders().write_note(&folder, &note).await?;
+        Ok(replayed)
+    }
+
+    async fn start_copy(&self, copy: &AsideCopy, folder: &Path) -> Result<Arc<Copy>, CallError> {
+        let settings = [
+            ("hot_standby", "on".to_owned()),
+            // In recovery nothing is archived yet; but the timeline that the acceptance makes must leave its marks,
+            // which the live server then archives. Without a command nothing is tried before.
+            ("archive_mode", "on".to_owned()),
+            ("archive_command", String::new()),
+        ];
+        let order = CopyOrder { data: folder, name: &short(copy)[..8], settings: &settings };
+        Copies::start(self.node, self.config, &order).await
+    }
+
+    pub(super) async fn probe_replay(&self, copy: &AsideCopy) -> Result<Probe, CallError> {
+        let folder = self.folders().of(copy);
+        let note: Option<AsideNote> = self.folders().note(&folder).await?;
+        let Some(note) = note.filter(|note| note.copy == *copy) else { return Ok(Probe::NotDone) };
+        match note.replayed {
+            Some(replayed) if note.accepted.is_some() || self.node.copies.get(&folder).is_some() => {
+                Ok(Probe::Done(value(&replayed)?))
+            }
+            // A copy ends with the agent; it is started again and is soon where it was.
+            _ => Ok(Probe::Partial),
+        }
+    }
+
+    pub(super) async fn look(
+        &self,
+        copy: &AsideCopy,
+        around: &Circumstances<'_>,
+    ) -> Result<Vec<TableRows>, CallError> {
+        let (folder, note) = self.aside_note(copy).await?;
+        if note.accepted.is_some() {
+            return Err(CallError::internal("the copy is accepted already and cannot be looked into"));
+        }
+        let running = match self.node.copies.get(&folder) {
+            Some(running) => running,
+            None => {
+                self.replay(copy, None, around).await?;
+                self.node.copies.get(&folder).ok_or_else(|| CallError::failed("the copy ended at once"))?
+            }
+        };
+        let live = self.live();
+        let (then, now) = tokio::join!(
+            count_rows(&running.server, &self.config.name),
+            count_rows(&live, &self.config.name)
+        );
+        let then = then.map_err(|error| error.context("the copy cannot be looked into"))?;
+        // A live database that does not answer is one of the reasons to restore.
+        let now = now.unwrap_or_default();
+        let mut tables: Vec<TableRows> = then
+            .iter()
+            .map(|(table, rows)| TableRows {
+                table: table.clone(),
+                then: *rows,
+                now: now.get(table).copied().flatten(),
+            })
+            .collect();
+        let gone = now.iter().filter(|(table, _)| !then.contains_key(*table));
+        tables.extend(gone.map(|(table, rows)| TableRows { table: table.clone(), then: None, now: *rows }));
+        tables.sort_by(|one, other| one.table.cmp(&other.table));
+        Ok(tables)
+    }
+
+    pub(super) async fn rest(&self, copy: &AsideCopy) -> Result<(), CallError> {
+        self.node.copies.stop(&self.folders().of(copy)).await;
+        Ok(())
+    }
+
+    pub(super) async fn accept(
+        &self,
+        copy: &AsideCopy,
+        around: &Circumstances<'_>,
+    ) -> Result<Accepted, CallError> {
+        if let AsideOrigin::Kept { .. } = copy.origin {
+            return Err(CallError::internal("what is kept is accepted as it is swapped in"));
+        }
+        let (folder, mut note) = self.aside_note(copy).await?;
+        if let Some(timeline) = note.accepted {
+            return Ok(Accepted { timeline });
+        }
+        let files = self.node.processes.files(Account::Database);
+        let recovering = files.read(&folder.join("recovery.signal")).await?.is_some();
+        let client = if recovering {
+            // Stands at its target, or, after a crash of the agent, gets there again.
+            self.replay(copy, None, around).await?;
+            let running = self.start_copy(copy, &folder).await?;
+            let client = running.ready(around.cancel).await?;
+            end_recovery(&running, &client).await?;
+            client
+        } else {
+            // An earlier attempt came to the promotion, and no further.
+            self.start_copy(copy, &folder).await?.ready(around.cancel).await?
+        };
+        let timeline = timeline_of(&client)
+            .await
+            .map_err(|error| CallError::failed("the copy does not tell its timeline").because(error))?;
+        drop(client);
+        self.node.copies.stop(&folder).await;
+        let control = Control::read(&self.node.processes, self.config, &folder).await?;
+        if control.state != ClusterState::ShutDown || control.timeline != timeline {
+            return Err(CallError::failed(format!(
+                "the copy was not stopped well: its control file says {:?} on timeline {}, expected timeline {timeline}",
+                control.state, control.timeline
+            )));
+        }
+        let settings = folder.join("postgresql.auto.conf");
+        let text = files.read(&settings).await?.unwrap_or_default();
+        let cleaned = without_recovery_settings(&String::from_utf8_lossy(&text));
+        files.write(&settings, cleaned.as_bytes(), 0o600).await?;
+        note.accepted = Some(timeline);
+        self.folders().write_note(&folder, &note).await?;
+        Ok(Accepted { timeline })
+    }
+
+    pub(super) async fn probe_accept(&self, copy: &AsideCopy) -> Result<Probe, CallError> {
+        let folder = self.folders().of(copy);
+        let note: Option<AsideNote> = self.folders().note(&folder).await?;
+        match note.filter(|note| note.copy == *copy).map(|note| note.accepted) {
+            Some(Some(timeline)) => Ok(Probe::Done(value(&Accepted { timeline })?)),
+            Some(None) => Ok(Probe::Partial),
+            None => Ok(Probe::NotDone),
+        }
+    }
+
+    pub(super) async fn kept(&self) -> Result<Vec<CallId>, CallError> {
+        let mut kept = Vec::new();
+        for beside in self.folders().list().await? {
+            if let Beside::Kept(operation) = beside
+                && self.kept_note(&self.folders().kept(operation)).await.is_ok()
+            {
+                kept.push(operation);
+            }
+        }
+        Ok(kept)
+    }
+
+    pub(super) async fn tidy(&self, keep: &[CallId], copies_before: Timestamp) -> Result<(), CallError> {
+        let folders = self.folders();
+        for beside in folders.list().await? {
+            let folder = match beside {
+                Beside::Kept(operation) if keep.contains(&operation) => continue,
+                Beside::Kept(operation) => folders.kept(operation),
+                Beside::Aside(name) => {
+                    let folder = folders.beside(&format!("aside-{name}"));
+                    let note: Option<AsideNote> = folders.note(&folder).await?;
+                    if self.node.copies.get(&folder).is_some()
+                        || note.is_some_and(|note| note.used_at >= copies_before)
+                    {
+                        continue;
+                    }
+                    folder
+                }
+            };
+            folders.remove(&folder).await?;
+        }
+        Ok(())
+    }
+
+    pub(super) async fn aside_note(&self, copy: &AsideCopy) -> Result<(PathBuf, AsideNote), CallError> {
+        let folder = self.folders().of(copy);
+        let note: Option<AsideNote> = self.folders().note(&folder).await?;
+        match note.filter(|note| note.copy == *copy) {
+            Some(note) => Ok((folder, note)),
+            None => Err(CallError::failed(format!("{} holds no complete copy", folder.display()))),
+        }
+    }
+
+    /// What an operation that is over has left.
+    pub(super) async fn kept_note(&self, folder: &Path) -> Result<KeptNote, CallError> {
+        let note: Option<KeptNote> = self.folders().note(folder).await?;
+        match note {
+            Some(note) if note.done.is_some() => Ok(note),
+            _ => Err(CallError::failed(format!("{} is not there any more", folder.display()))
+                .hint("see what can be restored: orocloud-cli backup:window")),
+        }
+    }
+}
+
+/// Refuses when the copy would fill the file system.
+fn enough_room(room: &Room, config: &Database) -> Result<(), CallError> {
+    let needed = room.data_bytes.saturating_add(SPARE_BYTES);
+    if room.free_bytes >= needed {
+        return Ok(());
+    }
+    let parent = config.data.parent().unwrap_or(Path::new("/"));
+    Err(CallError::refused(format!(
+        "a copy of the database needs {} MB, and {} has {} MB free",
+        needed / 1_000_000,
+        parent.display(),
+        room.free_bytes / 1_000_000
+    ))
+    .hint("make room there, for instance by letting an undo go: what is kept is listed by orocloud-cli backup:window"))
+}
+
+/// Waits until the copy stands at its target: paused, and because it reached it.
+async fn wait_for_target(
+    copy: &Copy,
+    timeline: u32,
+    until: Option<&str>,
+    around: &Circumstances<'_>,
+) -> Result<Replayed, CallError> {
+    let mut client = copy.ready(around.cancel).await?;
+    let end: Option<Lsn> = until.and_then(|lsn| lsn.parse().ok());
+    let mut first: Option<Lsn> = None;
+    let mut shown = 0;
+    let mut paused_since: Option<Instant> = None;
+    loop {
+        if around.cancel.is_cancelled() {
+            return Err(crate::engines::postgres::cancelled());
+        }
+        if copy.has_ended() {
+            return Err(copy.failure("the copy of the database stopped before it reached the target"));
+        }
+        let row = client
+            .query_one(
+                "select pg_is_in_recovery(), pg_get_wal_replay_pause_state(), pg_last_wal_replay_lsn()::text, \
+                 (extract(epoch from pg_last_xact_replay_timestamp()) * 1000000)::bigint",
+                &[],
+            )
+            .await;
+        let Ok(row) = row else {
+            // It ends, or let us go as it became consistent anew.
+            tokio::time::sleep(POLL).await;
+            client = copy.ready(around.cancel).await?;
+            continue;
+        };
+        if !row.get::<_, bool>(0) {
+            return Err(copy.failure("the copy of the database ended its recovery by itself"));
+        }
+        let lsn: String = row.get::<_, Option<String>>(2).unwrap_or_default();
+        if row.get::<_, &str>(1) == "paused" {
+            if copy.stopping().is_some() {
+                return Ok(Replayed { lsn, last_transaction_at: timestamp_of(row.get(3)), timeline });
+            }
+            // The log's line may come a moment later than the state.
+            let since = *paused_since.get_or_insert_with(Instant::now);
+            if since.elapsed() > Duration::from_secs(5) {
+                return Err(copy.failure("the replay paused before it reached the target"));
+            }
+        }
+        if let (Ok(at), Some(end)) = (lsn.parse::<Lsn>(), end) {
+            let from = *first.get_or_insert(at);
+            let done = at.0.saturating_sub(from.0);
+            if done > shown {
+                shown = done;
+                let total = Some(end.0.saturating_sub(from.0).max(done));
+                around.events.emit(EventBody::Progress {
+                    done,
+                    total,
+                    unit: Unit::Bytes,
+                    step: None,
+                    node: None,
+                });
+            }
+        }
+        tokio::time::sleep(POLL).await;
+    }
+}
+
+/// Lets a copy that stands at its target go live on a timeline of its own.
+async fn end_recovery(copy: &Copy, client: &Client) -> Result<(), CallError> {
+    let failed =
+        |error: tokio_postgres::Error| copy.failure("the recovery of the copy does not end").because(error);
+    client.execute("select pg_wal_replay_resume()", &[]).await.map_err(failed)?;
+    loop {
+        let row = client.query_one("select pg_is_in_recovery()", &[]).await.map_err(failed)?;
+        if !row.get::<_, bool>(0) {
+            return Ok(());
+        }
+        tokio::time::sleep(POLL).await;
+    }
+}
+
+/// The timeline that a server writes on.
+pub(super) async fn timeline_of(client: &Client) -> Result<u32, String> {
+    let row = client
+        .query_one("select substr(pg_walfile_name(pg_current_wal_insert_lsn()), 1, 8)", &[])
+        .await
+        .map_err(|error| error.to_string())?;
+    let hex: String = row.get(0);
+    u32::from_str_radix(&hex, 16).map_err(|error| error.to_string())
+}
+
+/// Takes out what pgBackRest appended for the recovery, and nothing that was set before.
+fn without_recovery_settings(text: &str) -> String {
+    const HEADING: &str = "# Recovery settings generated by pgBackRest";
+    let lines: Vec<&str> = text.lines().collect();
+    let Some(heading) = lines.iter().rposition(|line| line.starts_with(HEADING)) else {
+        return text.to_owned();
+    };
+    let ours = |line: &str| {
+        let name = line.split('=').next().unwrap_or(line).trim();
+        name == "archive_mode" || name == "restore_command" || name.starts_with("recovery_target")
+    };
+    lines
+        .iter()
+        .enumerate()
+        .filter(|(index, line)| *index < heading || (*index > heading && !ours(line)))
+        .map(|(_, line)| format!("{line}\n"))
+        .collect()
+}
+
+fn value<T: serde::Serialize>(of: &T) -> Result<serde_json::Value, CallError> {
+    to_value(of).map_err(|error| CallError::internal(error.to_string()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_the_restore_appended_is_taken_out() {
+        let text = "# Do not edit this file manually!\n\
+            archive_mode = 'on'\n\
+            work_mem = '8MB'\n\
+            \n\
+            # Recovery settings generated by pgBackRest restore on 2026-11-24 16:57:26\n\
+            archive_mode = 'off'\n\
+            restore_command = 'pgbackrest archive-get %f \"%p\"'\n\
+            recovery_target_time = '2026-11-24 16:57:25.443822+00'\n\
+            recovery_target_timeline = '1'\n";
+        let cleaned = without_recovery_settings(text);
+        assert_eq!(cleaned, "# Do not edit this file manually!\narchive_mode = 'on'\nwork_mem = '8MB'\n\n");
+        assert_eq!(without_recovery_settings(&cleaned), cleaned);
+    }
+
+    #[test]
+    fn too_little_room_is_named_with_its_numbers() {
+        let config = Database {
+            service: String::new(),
+            data: "/data/main".into(),
+            bin: PathBuf::new(),
+            socket_dir: PathBuf::new(),
+            port: 0,
+            superuser: String::new(),
+            name: String::new(),
+            pgbackrest_config: PathBuf::new(),
+            stanza: String::new(),
+            process_max: 1,
+        };
+        let room = Room { data_bytes: 1_000_000_000, free_bytes: 500_000_000, obstacles: Vec::new() };
+        let error = enough_room(&room, &config).unwrap_err();
+        assert!(error.message.contains("needs 1268 MB, and /data has 500 MB free"), "{error}");
+        assert!(enough_room(&Room { free_bytes: 2_000_000_000, ..room }, &config).is_ok());
+    }
+}

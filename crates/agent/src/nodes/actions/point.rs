@@ -1,0 +1,156 @@
+//! Manifests of recovery points and restores. On maint.
+
+use jiff::Timestamp;
+use orocloud_protocol::backup::{DatabaseBackup, MediaSnapshot, PastRestore, RecoveryPoint};
+use orocloud_protocol::node::{Phase, Probe, StepAction, StepAnswer, Swapped};
+use orocloud_protocol::{CallError, EventBody, NoteLevel, PointName};
+use serde::Serialize;
+use serde_json::Value;
+
+use super::ActionContext;
+use crate::engines::restic::Restic;
+use crate::operations::plan::output;
+use crate::points::{PointRecord, Points, RestoreRecord};
+use crate::releases;
+use crate::rules::retention::{Candidate, retain};
+
+/// Acts, undoes or probes one of them.
+pub async fn run(
+    context: &ActionContext<'_>,
+    phase: Phase,
+    action: &StepAction,
+) -> Result<StepAnswer, CallError> {
+    let points = Points::new(&context.node.config.state);
+    match action {
+        StepAction::PointPublish { point, .. } => match phase {
+            Phase::Act => publish(context, &points, action).await,
+            Phase::Undo => {
+                if own(context, &points, point)?.is_some() {
+                    points.remove(point)?;
+                }
+                Ok(StepAnswer::Undone)
+            }
+            Phase::Probe => Ok(StepAnswer::Probed(match own(context, &points, point)? {
+                Some(record) => Probe::Done(value(&record.point)?),
+                None => Probe::NotDone,
+            })),
+        },
+        StepAction::RestoreRecord { .. } => match phase {
+            Phase::Act => record(context, &points, action),
+            Phase::Undo => {
+                points.forget_restore(context.operation)?;
+                Ok(StepAnswer::Undone)
+            }
+            Phase::Probe => Ok(StepAnswer::Probed(Probe::NotDone)),
+        },
+        _ => Err(CallError::internal("not a step of recovery points")),
+    }
+}
+
+/// The manifest, if this operation wrote it.
+fn own(
+    context: &ActionContext<'_>,
+    points: &Points,
+    name: &PointName,
+) -> Result<Option<PointRecord>, CallError> {
+    Ok(points.get(name)?.filter(|record| record.operation == context.operation))
+}
+
+async fn publish(
+    context: &ActionContext<'_>,
+    points: &Points,
+    action: &StepAction,
+) -> Result<StepAnswer, CallError> {
+    let StepAction::PointPublish { point, label, reason, keep_until } = action else {
+        return Err(CallError::internal("not a publication"));
+    };
+    // `safety:publish` takes what `safety:database` and `safety:media` made.
+    let topic = context.step.split(':').next().unwrap_or(context.step);
+    let database: DatabaseBackup = output(context.outputs, &format!("{topic}:database"))?;
+    let media: Option<MediaSnapshot> = match context.outputs.get(&format!("{topic}:media")) {
+        None | Some(Value::Null) => None,
+        Some(_) => Some(output(context.outputs, &format!("{topic}:media"))?),
+    };
+    let made = RecoveryPoint {
+        name: point.clone(),
+        label: label.clone(),
+        at: database.stopped_at,
+        reason: reason.clone(),
+        database,
+        media,
+        code: releases::recorded(&context.node.config.state)?,
+        expires_at: None,
+        verified_at: None,
+    };
+    points.publish(&PointRecord::new(made.clone(), *keep_until, context.operation))?;
+    // The point is there; that old ones stay a little longer does not make it fail.
+    if let Err(error) = let_go(context, points).await {
+        let text = format!("old recovery points could not be removed: {error}");
+        context.events.emit(EventBody::Note { level: NoteLevel::Warning, text });
+    }
+    value(&made).map(StepAnswer::Done)
+}
+
+/// Removes manifests that the rule no longer keeps, and then their media snapshots. The database's backups go by a
+/// step of their own, on the database node.
+async fn let_go(context: &ActionContext<'_>, points: &Points) -> Result<(), CallError> {
+    let records = points.all()?;
+    let candidates: Vec<Candidate> = records.iter().map(candidate).collect();
+    let keep = context.node.config.environment.backup.keep;
+    let mut snapshots = Vec::new();
+    for (record, verdict) in records.iter().zip(retain(&candidates, keep, Timestamp::now())) {
+        if verdict.keep || record.operation == context.operation {
+            continue;
+        }
+        points.remove(&record.point.name)?;
+        snapshots.extend(record.point.media.as_ref().map(|media| media.snapshot.clone()));
+        let text = format!("recovery point {} has expired and is removed", record.point.name);
+        context.events.emit(EventBody::Note { level: NoteLevel::Info, text });
+    }
+    if let Some(maint) = &context.node.config.maint
+        && !snapshots.is_empty()
+    {
+        let restic = Restic::new(&context.node.processes, maint);
+        restic.forget(&snapshots).await?;
+        restic.prune(&context.cancel).await?;
+    }
+    Ok(())
+}
+
+/// What the rule of retention looks at.
+pub fn candidate(record: &PointRecord) -> Candidate {
+    Candidate { name: record.point.name.clone(), at: record.point.at, keep_until: record.keep_until }
+}
+
+fn record(
+    context: &ActionContext<'_>,
+    points: &Points,
+    action: &StepAction,
+) -> Result<StepAnswer, CallError> {
+    let StepAction::RestoreRecord { to, undo_until, code_before, code_now, media, scope } = action else {
+        return Err(CallError::internal("not the record of a restore"));
+    };
+    // The code alone was brought back: nothing was swapped.
+    let swapped: Swapped = match context.outputs.get("database:swap") {
+        Some(_) => output(context.outputs, "database:swap")?,
+        None => Swapped { from_timeline: 0, to_timeline: 0, at: Timestamp::now() },
+    };
+    let restore = PastRestore {
+        operation: context.operation,
+        at: swapped.at,
+        to: *to,
+        from_timeline: swapped.from_timeline,
+        to_timeline: swapped.to_timeline,
+        undo_until: Some(*undo_until),
+    };
+    if let Some(code) = code_now {
+        releases::record(&context.node.config.state, code)?;
+    }
+    let code_after = code_now.clone().or_else(|| code_before.clone());
+    points.record_restore(&RestoreRecord::new(restore, *scope, *media, code_before.clone(), code_after))?;
+    Ok(StepAnswer::Done(Value::Null))
+}
+
+fn value<T: Serialize>(of: &T) -> Result<Value, CallError> {
+    serde_json::to_value(of).map_err(|error| CallError::internal(error.to_string()))
+}
