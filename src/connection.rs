@@ -272,11 +272,11 @@ impl Client {
 
     /// Waits, but not beyond Ctrl-C.
     fn pause(&self, pause: Duration, signals: Option<&mut Signals>) {
-        let Some(signals) = signals else { return std::thread::sleep(pause) };
-        let mut polled =
-            [rustix::event::PollFd::from_borrowed_fd(signals.descriptor(), rustix::event::PollFlags::IN)];
-        let timeout = rustix::event::Timespec::try_from(pause).ok();
-        let _ = rustix::event::poll(&mut polled, timeout.as_ref());
+        match signals {
+            // What was pressed meanwhile is looked at by the next turn.
+            Some(signals) => signals.wait(pause),
+            None => std::thread::sleep(pause),
+        }
     }
 
     /// One request on the open connection, until its response or its loss.

@@ -1,6 +1,138 @@
-//! The command line of OroCloud environments.
+//! The command line of OroCloud environments: parses, connects, makes one call, shows what comes back.
 
 pub mod cli;
+pub mod commands;
 pub mod config;
 pub mod connection;
 pub mod identity;
+pub mod output;
+
+use std::ffi::OsString;
+use std::io;
+
+use clap::FromArgMatches;
+use orocloud_protocol::{CallError, VERSION};
+
+use cli::argv::{self, Named};
+use cli::{Global, Root};
+use commands::{Context, listing, versions};
+use config::Sources;
+use output::{Failure, Format, Manner, Style, Terminal, Ui};
+
+pub use cli::command;
+
+/// Runs a command line and gives its exit code.
+pub fn run(arguments: Vec<OsString>) -> u8 {
+    let glance = cli::glance(&arguments);
+    let mut ui = Ui::new(Terminal::detect(), Manner { colours: colours(None), ..Manner::default() });
+    if glance.json {
+        ui.format = Format::Json;
+    }
+    match started(&mut ui, arguments, &glance) {
+        Ok(code) => code,
+        Err(failure) => tell(&mut ui, &failure),
+    }
+}
+
+/// Up to the command's own work: which one it is and what it was given.
+fn started(ui: &mut Ui, arguments: Vec<OsString>, glance: &cli::Glance) -> Result<u8, Failure> {
+    if glance.version {
+        ui.line(&versions::text())?;
+        return Ok(0);
+    }
+    let (entry, arguments) = match argv::resolve(&arguments)? {
+        Named::Command(entry, arguments) => (entry, arguments),
+        Named::Topic(topic) => {
+            let text = listing(Some(&topic), |heading| ui.paint(Style::Heading, heading));
+            ui.line(&text)?;
+            // Asked for it is an answer; as a whole command it is a mistake.
+            return Ok(if glance.help { 0 } else { 2 });
+        }
+        Named::Nothing => {
+            check_options(arguments)?;
+            let heading = ui.paint(Style::Good, "orocloud-cli");
+            ui.line(&format!(
+                "{heading} {VERSION}\n\nUsage:\n  orocloud-cli [options] topic:command [arguments]\n"
+            ))?;
+            ui.line(&format!("Commands:\n{}\n", listing(None, |topic| ui.paint(Style::Heading, topic))))?;
+            ui.line(
+                "Options of a command: orocloud-cli COMMAND --help. Exit codes: orocloud-cli help exit-codes",
+            )?;
+            return Ok(0);
+        }
+    };
+    let matches = match cli::tree_of(entry).try_get_matches_from(arguments) {
+        Ok(matches) => matches,
+        Err(error) => {
+            let help = cli::explain(&error, Some(entry.name))?;
+            ui.line(&help)?;
+            return Ok(0);
+        }
+    };
+    let root = Root::from_arg_matches(&matches)
+        .map_err(|error| CallError::usage(error.to_string()).hint("see the commands: orocloud-cli"))?;
+    let Some((_, own)) = matches.subcommand() else {
+        return Err(CallError::internal("the command line names no command").into());
+    };
+    let global = root.global;
+    let mut context =
+        Context::new(Ui::new(Terminal::detect(), manner(&global)), Sources::from_process(global.env));
+    context.ui.format = ui.format;
+    if let Some(path) = &global.log {
+        context.ui.log_to(path)?;
+    }
+    let result = (entry.run)(own, &mut context);
+    Ok(match result {
+        Ok(code) => code,
+        Err(failure) => tell(&mut context.ui, &failure),
+    })
+}
+
+/// Finds mistakes in options that stand alone.
+fn check_options(arguments: Vec<OsString>) -> Result<(), CallError> {
+    use clap::CommandFactory;
+    match Root::command().try_get_matches_from(arguments) {
+        Ok(_) => Ok(()),
+        Err(error) => cli::explain(&error, None).map(drop),
+    }
+}
+
+fn colours(global: Option<&Global>) -> Option<bool> {
+    match global {
+        Some(global) if global.ansi => Some(true),
+        Some(global) if global.no_ansi => Some(false),
+        // https://no-color.org: set and not empty.
+        _ if std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty()) => Some(false),
+        _ if std::env::var_os("TERM").is_some_and(|term| term == "dumb") => Some(false),
+        _ => None,
+    }
+}
+
+fn manner(global: &Global) -> Manner {
+    Manner {
+        verbosity: global.verbose,
+        quiet: global.quiet,
+        no_interaction: global.no_interaction,
+        colours: colours(Some(global)),
+    }
+}
+
+/// Tells why a command ended, in the one place where that is done, and gives the exit code.
+fn tell(ui: &mut Ui, failure: &Failure) -> u8 {
+    match failure {
+        Failure::Call(error) => {
+            ui.error(error);
+            error.kind.exit_code()
+        }
+        // Whoever read our output has seen enough.
+        Failure::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => 0,
+        Failure::Output(error) => {
+            ui.error(
+                &CallError::failed("cannot write the output")
+                    .because(error)
+                    .hint("see whether the disk is full: df -h"),
+            );
+            1
+        }
+    }
+}

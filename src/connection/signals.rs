@@ -5,7 +5,9 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use signal_hook::SigId;
 use signal_hook::consts::SIGINT;
 use signal_hook::{flag, low_level};
@@ -47,6 +49,33 @@ impl Signals {
             self.ends_at_once.store(false, Ordering::Relaxed);
         }
         count
+    }
+
+    /// Waits so long, or until Ctrl-C, which is not taken.
+    pub fn wait(&self, pause: Duration) {
+        let timeout = Timespec::try_from(pause).ok();
+        let mut polled = [PollFd::from_borrowed_fd(self.descriptor(), PollFlags::IN)];
+        // An error would be told by what follows the pause.
+        let _ = poll(&mut polled, timeout.as_ref());
+    }
+
+    /// Waits until that moment; true when Ctrl-C came first.
+    pub fn sleep_until(&mut self, moment: Instant) -> io::Result<bool> {
+        loop {
+            if self.take() > 0 {
+                return Ok(true);
+            }
+            let rest = moment.saturating_duration_since(Instant::now());
+            if rest.is_zero() {
+                return Ok(false);
+            }
+            let timeout = Timespec::try_from(rest).ok();
+            let mut polled = [PollFd::from_borrowed_fd(self.descriptor(), PollFlags::IN)];
+            match poll(&mut polled, timeout.as_ref()) {
+                Ok(_) | Err(rustix::io::Errno::INTR) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
     }
 }
 

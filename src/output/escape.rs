@@ -1,0 +1,63 @@
+//! Foreign text without what would move a terminal's cursor, change its title or hide a line.
+
+/// Leaves letters, newlines and tabs; takes away escape sequences and control characters.
+pub fn strip(text: &str) -> String {
+    let mut plain = String::with_capacity(text.len());
+    let mut characters = text.chars().peekable();
+    while let Some(character) = characters.next() {
+        match character {
+            '\u{1b}' => match characters.next() {
+                // Control sequence: parameters, then one letter or sign that ends it.
+                Some('[') => while characters.next().is_some_and(|c| !('@'..='~').contains(&c)) {},
+                // Strings (title, hyperlink, …): up to BEL or ESC \.
+                Some(']' | 'P' | 'X' | '^' | '_') => {
+                    while let Some(c) = characters.next() {
+                        if c == '\u{7}' || c == '\u{9c}' {
+                            break;
+                        }
+                        if c == '\u{1b}' {
+                            characters.next_if_eq(&'\\');
+                            break;
+                        }
+                    }
+                }
+                // A set of characters: one more follows.
+                Some('(' | ')' | '*' | '+' | '#' | '%' | ' ') => {
+                    characters.next();
+                }
+                _ => {}
+            },
+            '\u{9b}' => while characters.next().is_some_and(|c| !('@'..='~').contains(&c)) {},
+            '\n' | '\t' => plain.push(character),
+            // Signs that turn the direction of writing can make a line read as another one.
+            '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => {}
+            c if c.is_control() => {}
+            c => plain.push(c),
+        }
+    }
+    plain
+}
+
+#[cfg(test)]
+mod tests {
+    use super::strip;
+
+    #[test]
+    fn only_text_is_left() {
+        for (text, plain) in [
+            ("plain ä ✔\ttab\nline", "plain ä ✔\ttab\nline"),
+            ("\u{1b}[31mred\u{1b}[0m", "red"),
+            ("\u{1b}[2J\u{1b}[1;1Hx", "x"),
+            ("\u{1b}]0;title\u{7}x", "x"),
+            ("\u{1b}]8;;http://a\u{1b}\\link\u{1b}]8;;\u{1b}\\", "link"),
+            ("a\rb\u{8}c\u{0}d\u{7f}", "abcd"),
+            ("\u{9b}31mx", "x"),
+            ("\u{1b}(Bx", "x"),
+            ("cut \u{1b}[3", "cut "),
+            ("cut \u{1b}", "cut "),
+            ("\u{202e}txt", "txt"),
+        ] {
+            assert_eq!(strip(text), plain, "{text:?}");
+        }
+    }
+}
