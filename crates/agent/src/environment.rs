@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use orocloud_protocol::{EnvironmentName, EnvironmentType, NodeName, NodeRole, Role, Scope, SourceName};
+use orocloud_protocol::{
+    EnvironmentName, EnvironmentType, NodeName, NodeRole, ReleaseName, Role, Scope, SourceName,
+};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer};
 
@@ -149,6 +151,8 @@ pub struct Maint {
     pub restic_repository: PathBuf,
     /// Its password, 0600.
     pub restic_password_file: PathBuf,
+    /// The lowest layer of `orocloud.yaml` for builds; on web nodes it is the one in `app_root`.
+    pub orocloud_yaml: Option<PathBuf>,
 }
 
 /// What a web node serves.
@@ -175,6 +179,13 @@ pub struct Web {
     pub fpm_status_url: String,
 }
 
+impl Maint {
+    /// Where one release is checked out and built.
+    pub fn checkout(&self, release: &ReleaseName) -> PathBuf {
+        self.build.join(release.as_str())
+    }
+}
+
 impl Web {
     /// Where releases are unpacked.
     pub fn releases(&self) -> PathBuf {
@@ -184,6 +195,16 @@ impl Web {
     /// The link to the current release.
     pub fn current(&self) -> PathBuf {
         self.app_root.join("www")
+    }
+
+    /// Where one release is unpacked.
+    pub fn release(&self, release: &ReleaseName) -> PathBuf {
+        self.releases().join(release.as_str())
+    }
+
+    /// The lowest layer of `orocloud.yaml`.
+    pub fn orocloud_yaml(&self) -> PathBuf {
+        self.app_root.join("orocloud.yaml")
     }
 
     /// What outlives releases.

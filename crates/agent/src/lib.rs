@@ -2,6 +2,7 @@
 //!
 //! Dependencies point one way: `calls` → `operations` → `nodes` → `engines` → `process`.
 
+pub mod accounts;
 pub mod app_config;
 pub mod calls;
 pub mod child;

@@ -4,6 +4,7 @@
 use orocloud_protocol::CallError;
 
 use crate::environment::ServiceManagerConfig;
+use crate::process::Processes;
 
 /// Starts, stops and watches services by name.
 #[derive(Debug)]
@@ -42,11 +43,13 @@ pub enum Activity {
 
 impl ServiceManager {
     /// The one that the configuration names.
-    pub fn new(config: &ServiceManagerConfig) -> Self {
+    pub fn new(config: &ServiceManagerConfig, processes: &Processes) -> Self {
         match config {
-            ServiceManagerConfig::Systemd {} => Self::Systemd(crate::engines::systemd::Systemd::new()),
+            ServiceManagerConfig::Systemd {} => {
+                Self::Systemd(crate::engines::systemd::Systemd::new(processes, "systemctl"))
+            }
             ServiceManagerConfig::Supervisor { socket } => {
-                Self::Supervisor(crate::engines::supervisor::Supervisor::new(socket.clone()))
+                Self::Supervisor(crate::engines::supervisor::Supervisor::new(socket))
             }
         }
     }

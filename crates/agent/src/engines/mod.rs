@@ -1,7 +1,14 @@
 //! One file per outside program: what is wanted of it as typed functions, its machine output parsed, its way of
 //! saying no as an enum. An engine knows no call.
 
+pub mod composer;
+pub mod git;
+pub mod haproxy;
+pub mod http;
+pub mod nginx;
 pub mod pgbackrest;
+pub mod php;
+pub mod php_fpm;
 pub mod postgres;
 pub mod restic;
 pub mod supervisor;

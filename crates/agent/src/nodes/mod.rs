@@ -3,6 +3,8 @@
 pub mod actions;
 pub mod database_info;
 pub mod logs;
+pub mod marks;
+pub mod output;
 
 use std::sync::Arc;
 

@@ -2,20 +2,26 @@
 //! `probe`.
 
 pub mod database;
+mod frontend;
+pub mod maintenance;
 pub mod media;
+mod package;
 pub mod point;
 mod prepare;
+mod release;
+mod source;
 
-use orocloud_protocol::CallError;
-use orocloud_protocol::CallId;
 use orocloud_protocol::node::{Phase, Probe, StepAction, StepAnswer};
+use orocloud_protocol::{CallError, CallId, ErrorKind};
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
 use crate::environment::{Maint, Web};
 use crate::nodes::NodeRef;
+use crate::nodes::marks::Marks;
 use crate::operations::EventSink;
 use crate::operations::plan::Outputs;
+use crate::package::Store;
 
 /// What an action has at hand.
 pub struct ActionContext<'a> {
@@ -44,6 +50,38 @@ impl<'a> ActionContext<'a> {
     /// This node's part of the configuration as a web node; an error names the node that has none.
     pub fn web(&self) -> Result<&'a Web, CallError> {
         self.node.config.web.as_ref().ok_or_else(|| self.lacks("web"))
+    }
+
+    /// What this node remembers of the operation.
+    pub fn marks(&self) -> Marks {
+        Marks::new(&self.node.config.state, self.operation)
+    }
+
+    /// This node's packages.
+    pub fn store(&self) -> Result<Store, CallError> {
+        Store::open(&self.node.config.state)
+            .map_err(|error| self.io("the packages cannot be reached", &error))
+    }
+
+    /// A step's output.
+    pub fn output<T: serde::Serialize>(&self, output: &T) -> Result<Value, CallError> {
+        serde_json::to_value(output).map_err(|error| {
+            CallError::internal(format!("the output of {} cannot be kept", self.step)).because(error)
+        })
+    }
+
+    /// A failure of this node's files.
+    pub fn io(&self, message: &str, error: &std::io::Error) -> CallError {
+        let node = &self.node.config.node;
+        match error.kind() {
+            std::io::ErrorKind::Interrupted => CallError::new(ErrorKind::Cancelled, message).because(error),
+            std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded => {
+                CallError::failed(format!("{message} on {node}"))
+                    .because(error)
+                    .hint(format!("make room on {node}: orocloud-cli status shows its disks"))
+            }
+            _ => CallError::failed(format!("{message} on {node}")).because(error),
+        }
     }
 
     fn lacks(&self, section: &str) -> CallError {
@@ -101,21 +139,35 @@ pub async fn run(
         | StepAction::DatabaseSwap(_)
         | StepAction::DatabaseTidy { .. }
         | StepAction::DatabaseExpire { .. } => database::run(context, phase, action).await,
-        StepAction::SourceFetch { .. }
-        | StepAction::SourceBuild { .. }
-        | StepAction::PackageBuild { .. }
-        | StepAction::PackageSend { .. }
-        | StepAction::ReleaseUnpack { .. }
-        | StepAction::ConsoleRun { .. }
-        | StepAction::CacheWarm { .. }
-        | StepAction::ReleaseRecord { .. }
-        | StepAction::ReleaseSwitch { .. }
-        | StepAction::ReleasesTidy { .. }
-        | StepAction::FrontendCheck { .. }
-        | StepAction::MaintenanceOn { .. }
-        | StepAction::MaintenanceRestore {} => {
-            Err(CallError::internal(format!("this agent does not know step {} yet", context.step)))
+        StepAction::SourceFetch { reference, release } => {
+            carry_out(&source::Fetch { reference, release }, phase, context).await
         }
+        StepAction::SourceBuild { release } => carry_out(&source::Build { release }, phase, context).await,
+        StepAction::PackageBuild { release } => carry_out(&package::Build { release }, phase, context).await,
+        StepAction::PackageSend { release, to } => {
+            carry_out(&package::Send { release, to }, phase, context).await
+        }
+        StepAction::ReleaseUnpack { release } => {
+            carry_out(&release::Unpack { release }, phase, context).await
+        }
+        StepAction::ConsoleRun { release, commands } => {
+            carry_out(&release::Console { release, commands }, phase, context).await
+        }
+        StepAction::CacheWarm { release } => carry_out(&release::CacheWarm { release }, phase, context).await,
+        StepAction::ReleaseRecord { release, reference } => {
+            carry_out(&release::Record { release, reference }, phase, context).await
+        }
+        StepAction::ReleaseSwitch { release, previous } => {
+            carry_out(&release::Switch { release, previous: previous.as_ref() }, phase, context).await
+        }
+        StepAction::ReleasesTidy { keep } => carry_out(&release::Tidy { keep }, phase, context).await,
+        StepAction::FrontendCheck { release } => {
+            carry_out(&frontend::Check { release }, phase, context).await
+        }
+        StepAction::MaintenanceOn { comment } => {
+            carry_out(&maintenance::On { comment: comment.as_deref() }, phase, context).await
+        }
+        StepAction::MaintenanceRestore {} => carry_out(&maintenance::Restore {}, phase, context).await,
     }
 }
 

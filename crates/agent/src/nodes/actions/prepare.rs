@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use orocloud_protocol::CallError;
-use orocloud_protocol::node::{Phase, Probe, StepAnswer};
+use orocloud_protocol::node::{Phase, Probe, SourceFetched, StepAnswer};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tokio_postgres::Client;
@@ -11,6 +11,7 @@ use tokio_postgres::Client;
 use super::ActionContext;
 use crate::engines::postgres::{Server, count_tables, failed};
 use crate::environment::Database;
+use crate::operations::plan;
 
 /// That this operation found the database empty, so that its undo may empty it again.
 #[derive(Serialize, Deserialize)]
@@ -45,7 +46,10 @@ pub(super) async fn run(
                 .hint("an application that is there is not deployed but upgraded; look at it: orocloud-cli status"));
             }
             write_note(&note)?;
-            for extension in extensions {
+            // The plan was made before the application's orocloud.yaml was there to be read.
+            let fetched: Option<SourceFetched> = plan::output(context.outputs, "source:fetch").ok();
+            let asked = fetched.map(|fetched| fetched.database_extensions).unwrap_or_default();
+            for extension in extensions.iter().chain(&asked) {
                 let statement = format!("create extension if not exists {}", quoted(extension));
                 client.batch_execute(&statement).await.map_err(failed("creating an extension"))?;
             }

@@ -1,0 +1,153 @@
+//! The page itself, asked for as a visitor would.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use orocloud_protocol::node::{FrontendChecked, Probe};
+use orocloud_protocol::{CallError, ErrorKind, NodeRole, ReleaseName};
+use serde_json::Value;
+use tokio::time::{Instant, sleep};
+
+use super::{Action, ActionContext};
+use crate::engines::{http, php_fpm};
+use crate::environment::Web;
+
+/// How long the front may take to answer at all: a cold application is slow, a load balancer waits for its checks.
+const LIMIT: Duration = Duration::from_secs(180);
+
+/// How long an answer may stay wrong that comes from the application itself.
+const WRONG_LIMIT: Duration = Duration::from_secs(10);
+
+const PAUSE: Duration = Duration::from_millis(50);
+
+/// [`orocloud_protocol::node::StepAction::FrontendCheck`]
+pub struct Check<'a> {
+    pub release: &'a ReleaseName,
+}
+
+impl Action for Check<'_> {
+    async fn act(&self, context: &ActionContext<'_>) -> Result<Value, CallError> {
+        let began = Instant::now();
+        let environment = &context.node.config.environment;
+        let status = match &context.node.config.web {
+            Some(web) => {
+                let host = http::host_of(&environment.url);
+                self.until_good(context, &web.url, host, Some(web)).await?
+            }
+            None => {
+                // One answer a node and one more: every node that the load balancer sends to should be among them.
+                let rounds = environment.with_role(NodeRole::Web).count() + 1;
+                let mut status = 0;
+                for _ in 0..rounds {
+                    status = self.until_good(context, &environment.url, None, None).await?;
+                }
+                status
+            }
+        };
+        let took_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
+        context.output(&FrontendChecked { status, took_ms })
+    }
+
+    async fn undo(&self, _context: &ActionContext<'_>) -> Result<(), CallError> {
+        Ok(())
+    }
+
+    async fn probe(&self, _context: &ActionContext<'_>) -> Result<Probe, CallError> {
+        // Looking again is all there is to it.
+        Ok(Probe::NotDone)
+    }
+}
+
+impl Check<'_> {
+    async fn until_good(
+        &self,
+        context: &ActionContext<'_>,
+        url: &str,
+        host: Option<&str>,
+        web: Option<&Web>,
+    ) -> Result<u16, CallError> {
+        let began = Instant::now();
+        let mut wrong_since = None;
+        loop {
+            let (seen, from_application) = match self.look(context, url, host, web).await {
+                Look::Good(status) => return Ok(status),
+                Look::Wrong { seen, from_application } => (seen, from_application),
+            };
+            let wrong = match from_application {
+                true => wrong_since.get_or_insert_with(Instant::now).elapsed() > WRONG_LIMIT,
+                false => {
+                    wrong_since = None;
+                    false
+                }
+            };
+            if wrong || began.elapsed() > LIMIT {
+                let node = web.map(|_| format!(" --node={}", context.node.config.node)).unwrap_or_default();
+                return Err(CallError::failed(format!("{url} is not served by release {}", self.release))
+                    .because(seen)
+                    .hint(format!("orocloud-cli log:tail app nginx{node} --lines=50 --no-follow")));
+            }
+            tokio::select! {
+                () = sleep(PAUSE) => {}
+                () = context.cancel.cancelled() => {
+                    return Err(CallError::new(ErrorKind::Cancelled, "the frontend check was cancelled"));
+                }
+            }
+        }
+    }
+
+    async fn look(
+        &self,
+        context: &ActionContext<'_>,
+        url: &str,
+        host: Option<&str>,
+        web: Option<&Web>,
+    ) -> Look {
+        // Found again in PHP-FPM's status; it also keeps caches out.
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        let token = format!("orocloud-check={}-{number}", context.operation);
+        let asked = format!("{url}{}{token}", if url.contains('?') { '&' } else { '?' });
+        let page = match http::get(&asked, host, Duration::from_secs(60)).await {
+            Ok(page) => page,
+            Err(error) => return Look::Wrong { seen: error.to_string(), from_application: false },
+        };
+        let status = page.status;
+        // A front page may lead visitors on, to a language or to a login.
+        if !matches!(status, 200 | 301..=303 | 307 | 308) {
+            // 502 to 504 also come from servers before the application, which may only have to wait.
+            return Look::Wrong {
+                seen: format!("HTTP {status}"),
+                from_application: !matches!(status, 502..=504),
+            };
+        }
+        match web {
+            Some(web) => match self.served_by(web, &token).await {
+                Ok(()) => Look::Good(status),
+                Err(seen) => Look::Wrong { seen, from_application: true },
+            },
+            None => Look::Good(status),
+        }
+    }
+
+    /// Whether PHP-FPM took that request from this release: it tells the file that each of its processes ran last.
+    async fn served_by(&self, web: &Web, token: &str) -> Result<(), String> {
+        let pool = php_fpm::pool(&web.fpm_status_url).await.map_err(|error| error.to_string())?;
+        let worker = pool
+            .processes
+            .iter()
+            .find(|worker| worker.uri.contains(token))
+            .ok_or("PHP-FPM does not show the request; a busy node shows it only for a moment")?;
+        let folder = web.release(self.release);
+        let folder = folder.canonicalize().unwrap_or(folder);
+        if std::path::Path::new(&worker.script).starts_with(&folder) {
+            Ok(())
+        } else {
+            Err(format!("PHP-FPM ran {} instead of a file in {}", worker.script, folder.display()))
+        }
+    }
+}
+
+enum Look {
+    Good(u16),
+    Wrong { seen: String, from_application: bool },
+}

@@ -1,0 +1,553 @@
+//! Releases on a web node: unpacked beside the live one, prepared by the console, switched to, and let go; and on
+//! maint the record of the one that is to be served.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use jiff::Timestamp;
+use orocloud_protocol::backup::CodeVersion;
+use orocloud_protocol::node::{ConsoleCommands, PackageBuilt, Probe, SourceFetched};
+use orocloud_protocol::{CallError, ErrorKind, Reference, ReleaseName, Secret};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use tokio::time::{Instant, sleep};
+
+use super::package::{Progress, blocking};
+use super::{Action, ActionContext, source};
+use crate::accounts;
+use crate::app_config;
+use crate::engines::git::Git;
+use crate::engines::php::{self, Console as PhpConsole};
+use crate::engines::php_fpm;
+use crate::environment::Web;
+use crate::nodes::output::Output;
+use crate::operations::plan;
+use crate::process::Account;
+use crate::releases;
+use crate::service_manager::Activity;
+
+/// Longer than PHP-FPM lets requests in flight go on when it is reloaded.
+const RELOAD_LIMIT: Duration = Duration::from_secs(90);
+
+/// The console command that installs; what the caller gave is added to it alone.
+const INSTALL: &str = "oro:install";
+
+/// [`orocloud_protocol::node::StepAction::ReleaseUnpack`]
+pub struct Unpack<'a> {
+    pub release: &'a ReleaseName,
+}
+
+impl Action for Unpack<'_> {
+    async fn act(&self, context: &ActionContext<'_>) -> Result<Value, CallError> {
+        let web = context.web()?;
+        let fetched: SourceFetched = plan::output(context.outputs, "source:fetch")?;
+        let store = context.store()?;
+        let package = store
+            .of(self.release)
+            .map_err(|error| context.io("the package cannot be looked for", &error))?
+            .ok_or_else(|| {
+                CallError::failed(format!("the package of release {} did not arrive", self.release))
+            })?;
+        let version = CodeVersion {
+            release: self.release.clone(),
+            reference: fetched.reference,
+            commit: fetched.commit,
+            package: package.package,
+        };
+        self.remove(context, web).await?;
+        let beside = beside(web, self.release, "new");
+        let (file, to, hash) = (store.file(&version.package), beside.clone(), version.package.clone());
+        let (events, cancel) = (context.events.clone(), context.cancel.clone());
+        blocking(move || {
+            let progress = Progress::new(events, None);
+            crate::package::unpack(&file, &hash, &to, &|bytes| {
+                progress.tell(bytes);
+                !cancel.is_cancelled()
+            })
+        })
+        .await
+        .map_err(|error| context.io(&format!("release {} cannot be unpacked", self.release), &error))?;
+        prepare(context, web, &beside)
+            .map_err(|error| error.context(format!("release {} cannot be prepared", self.release)))?;
+        let finish = || {
+            orocloud_durable::write_json(&beside.join("release.json"), &version, 0o644)?;
+            rustix::fs::syncfs(fs::File::open(&beside)?)?;
+            let place = web.release(self.release);
+            fs::rename(&beside, &place)?;
+            orocloud_durable::sync_parent(&place)
+        };
+        finish().map_err(|error| {
+            context.io(&format!("release {} cannot be put in its place", self.release), &error)
+        })?;
+        Ok(Value::Null)
+    }
+
+    async fn undo(&self, context: &ActionContext<'_>) -> Result<(), CallError> {
+        self.remove(context, context.web()?).await?;
+        let (store, release) = (context.store()?, self.release.clone());
+        blocking(move || store.forget(&release))
+            .await
+            .map_err(|error| context.io("the package cannot be removed", &error))
+    }
+
+    async fn probe(&self, context: &ActionContext<'_>) -> Result<Probe, CallError> {
+        let web = context.web()?;
+        Ok(match releases::described(web, self.release)? {
+            Some(_) => Probe::Done(Value::Null),
+            None if beside(web, self.release, "new").exists() => Probe::Partial,
+            None => Probe::NotDone,
+        })
+    }
+}
+
+impl Unpack<'_> {
+    async fn remove(&self, context: &ActionContext<'_>, web: &Web) -> Result<(), CallError> {
+        remove_release(context, web, self.release).await
+    }
+}
+
+/// Links what outlives releases, and gives the application the one folder that it may write.
+fn prepare(context: &ActionContext<'_>, web: &Web, release: &Path) -> Result<(), CallError> {
+    let processes = &context.node.processes;
+    let io = |error: io::Error| context.io(&format!("{} cannot be prepared", release.display()), &error);
+    let document_root = &context.node.config.environment.application.document_root;
+    let variable = release.join("var");
+    for folder in [&variable, &variable.join("cache"), &release.join(document_root)] {
+        fs::create_dir_all(folder).map_err(io)?;
+    }
+    for (link, name) in [(variable.join("logs"), "log"), (release.join(document_root).join("media"), "media")]
+    {
+        let shared = web.shared().join(name);
+        if !shared.exists() {
+            fs::create_dir_all(&shared).map_err(io)?;
+            accounts::give(processes, &shared, Account::App)?;
+        }
+        match fs::symlink_metadata(&link) {
+            Ok(found) if found.is_dir() => fs::remove_dir_all(&link).map_err(io)?,
+            Ok(_) => fs::remove_file(&link).map_err(io)?,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return Err(io(error)),
+        }
+        std::os::unix::fs::symlink(&shared, &link).map_err(io)?;
+    }
+    give_tree(context, &variable)
+}
+
+fn give_tree(context: &ActionContext<'_>, folder: &Path) -> Result<(), CallError> {
+    let io = |error: io::Error| context.io(&format!("{} cannot be read", folder.display()), &error);
+    for entry in fs::read_dir(folder).map_err(io)? {
+        let entry = entry.map_err(io)?;
+        if entry.file_type().map_err(io)?.is_dir() {
+            give_tree(context, &entry.path())?;
+        } else {
+            accounts::give(&context.node.processes, &entry.path(), Account::App)?;
+        }
+    }
+    accounts::give(&context.node.processes, folder, Account::App)
+}
+
+/// A name that is no release's, so that what is half there or half gone never looks whole.
+fn beside(web: &Web, release: &ReleaseName, what: &str) -> PathBuf {
+    web.releases().join(format!(".{release}.{what}"))
+}
+
+/// Removes a release and what is left of it; never the live one.
+async fn remove_release(
+    context: &ActionContext<'_>,
+    web: &Web,
+    release: &ReleaseName,
+) -> Result<(), CallError> {
+    if releases::live(web).as_ref() == Some(release) {
+        return Err(CallError::refused(format!(
+            "release {release} is the one that is served: it is not removed"
+        )));
+    }
+    let failed = |error: io::Error| context.io(&format!("release {release} cannot be removed"), &error);
+    let old = beside(web, release, "old");
+    let place = web.release(release);
+    if place.exists() {
+        remove_folder(context, &old).await?;
+        fs::rename(&place, &old).map_err(failed)?;
+    }
+    remove_folder(context, &old).await?;
+    remove_folder(context, &beside(web, release, "new")).await?;
+    orocloud_durable::sync_parent(&place).map_err(failed)
+}
+
+/// Removes a folder with the application's own one inside, whose content only the application may remove.
+async fn remove_folder(context: &ActionContext<'_>, folder: &Path) -> Result<(), CallError> {
+    let files = context.node.processes.files(Account::App);
+    let variable = folder.join("var");
+    for name in files.list(&variable).await?.unwrap_or_default() {
+        let path = variable.join(name);
+        match fs::symlink_metadata(&path) {
+            Ok(found) if found.is_dir() => files.remove_tree(&path).await?,
+            _ => files.remove(&path).await?,
+        }
+    }
+    let path = folder.to_owned();
+    match blocking(move || fs::remove_dir_all(path)).await {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            Err(context.io(&format!("{} cannot be removed", folder.display()), &error))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// How far a step came that cannot be looked at from outside.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum Came {
+    Begun,
+    Done,
+}
+
+/// [`orocloud_protocol::node::StepAction::ConsoleRun`]
+pub struct Console<'a> {
+    pub release: &'a ReleaseName,
+    pub commands: &'a ConsoleCommands,
+}
+
+impl Action for Console<'_> {
+    async fn act(&self, context: &ActionContext<'_>) -> Result<Value, CallError> {
+        let marks = context.marks();
+        marks.set(context.step, &Came::Begun)?;
+        run_console(context, self.release, self.commands).await?;
+        marks.set(context.step, &Came::Done)?;
+        Ok(Value::Null)
+    }
+
+    async fn undo(&self, context: &ActionContext<'_>) -> Result<(), CallError> {
+        // What commands did to the database goes with the undo of the step that prepared it.
+        context.marks().clear(context.step)
+    }
+
+    async fn probe(&self, context: &ActionContext<'_>) -> Result<Probe, CallError> {
+        Ok(match context.marks().get(context.step)? {
+            Some(Came::Done) => Probe::Done(Value::Null),
+            Some(Came::Begun) => Probe::Partial,
+            None => Probe::NotDone,
+        })
+    }
+}
+
+/// [`orocloud_protocol::node::StepAction::CacheWarm`]
+pub struct CacheWarm<'a> {
+    pub release: &'a ReleaseName,
+}
+
+impl Action for CacheWarm<'_> {
+    async fn act(&self, context: &ActionContext<'_>) -> Result<Value, CallError> {
+        console(context, self.release, vec![built_in("cache:warmup")], &[]).await?;
+        context.marks().set(context.step, &Came::Done)?;
+        Ok(Value::Null)
+    }
+
+    async fn undo(&self, context: &ActionContext<'_>) -> Result<(), CallError> {
+        // The cache lies in the release and goes with it.
+        context.marks().clear(context.step)
+    }
+
+    async fn probe(&self, context: &ActionContext<'_>) -> Result<Probe, CallError> {
+        Ok(match context.marks().get(context.step)? {
+            Some(Came::Done) => Probe::Done(Value::Null),
+            _ => Probe::Partial,
+        })
+    }
+}
+
+async fn run_console(
+    context: &ActionContext<'_>,
+    release: &ReleaseName,
+    commands: &ConsoleCommands,
+) -> Result<(), CallError> {
+    match commands {
+        ConsoleCommands::CacheClear => console(context, release, vec![built_in("cache:clear")], &[]).await,
+        ConsoleCommands::Install { application_url, user_name, user_email, user_password } => {
+            let config = config_of_release(context, release)?;
+            let options = [
+                ("--application-url", Some(application_url)),
+                ("--user-name", user_name.as_ref()),
+                ("--user-email", user_email.as_ref()),
+            ];
+            let commands = config.deployment.install_commands.unwrap_or_else(|| vec![built_in(INSTALL)]);
+            let commands = commands.into_iter().map(|command| complete(command, &options)).collect();
+            let secrets: Vec<(&str, &Secret)> =
+                user_password.iter().map(|password| ("ORO_USER_PASSWORD", password)).collect();
+            console(context, release, commands, &secrets).await
+        }
+    }
+}
+
+/// A command of ours, run as every environment runs its application.
+fn built_in(name: &str) -> Vec<String> {
+    [name, "--env=prod", "--no-interaction"].map(str::to_owned).to_vec()
+}
+
+/// Adds to the command that installs what it does not name itself. Name and value are one argument, so that no value
+/// can be read as an option.
+fn complete(mut command: Vec<String>, options: &[(&str, Option<&String>)]) -> Vec<String> {
+    if command[0] != INSTALL {
+        return command;
+    }
+    for (option, value) in options {
+        let named = |word: &String| {
+            word.strip_prefix(option).is_some_and(|rest| rest.is_empty() || rest.starts_with('='))
+        };
+        if let Some(value) = value
+            && !command.iter().any(named)
+        {
+            command.push(format!("{option}={value}"));
+        }
+    }
+    command
+}
+
+async fn console(
+    context: &ActionContext<'_>,
+    release: &ReleaseName,
+    commands: Vec<Vec<String>>,
+    secrets: &[(&str, &Secret)],
+) -> Result<(), CallError> {
+    let web = context.web()?;
+    let config = config_of_release(context, release)?;
+    let console = PhpConsole {
+        processes: &context.node.processes,
+        web,
+        release: &web.release(release),
+        variables: &config.application.env_vars,
+        cancel: &context.cancel,
+    };
+    let mut output = Output::new(&context.events);
+    for command in commands {
+        output.line(&format!("$ bin/console {}", php::shown(&command)));
+        console.run(&command, secrets, |stream, bytes| output.write(stream, bytes)).await?;
+    }
+    Ok(())
+}
+
+fn config_of_release(
+    context: &ActionContext<'_>,
+    release: &ReleaseName,
+) -> Result<app_config::AppConfig, CallError> {
+    let web = context.web()?;
+    let kind = context.node.config.environment.kind;
+    app_config::load(Some(&web.orocloud_yaml()), &web.release(release), kind)
+}
+
+/// [`orocloud_protocol::node::StepAction::ReleaseRecord`]
+pub struct Record<'a> {
+    pub release: &'a ReleaseName,
+    pub reference: &'a Reference,
+}
+
+impl Action for Record<'_> {
+    async fn act(&self, context: &ActionContext<'_>) -> Result<Value, CallError> {
+        let fetched: SourceFetched = plan::output(context.outputs, "source:fetch")?;
+        let built: PackageBuilt = plan::output(context.outputs, "package:build")?;
+        let version = CodeVersion {
+            release: self.release.clone(),
+            reference: self.reference.clone(),
+            commit: fetched.commit,
+            package: built.package,
+        };
+        releases::record(&context.node.config.state, &version)?;
+        context.output(&version)
+    }
+
+    async fn undo(&self, context: &ActionContext<'_>) -> Result<(), CallError> {
+        releases::unrecord(&context.node.config.state, self.release)
+    }
+
+    async fn probe(&self, context: &ActionContext<'_>) -> Result<Probe, CallError> {
+        Ok(match releases::recorded(&context.node.config.state)? {
+            Some(version) if version.release == *self.release => Probe::Done(context.output(&version)?),
+            _ => Probe::NotDone,
+        })
+    }
+}
+
+/// [`orocloud_protocol::node::StepAction::ReleaseSwitch`]
+pub struct Switch<'a> {
+    pub release: &'a ReleaseName,
+    pub previous: Option<&'a ReleaseName>,
+}
+
+const SWITCH: &str = "release-switch";
+
+impl Action for Switch<'_> {
+    async fn act(&self, context: &ActionContext<'_>) -> Result<Value, CallError> {
+        let web = context.web()?;
+        if releases::described(web, self.release)?.is_none() {
+            return Err(CallError::failed(format!(
+                "release {} is not on this node, or not whole",
+                self.release
+            )));
+        }
+        context.marks().set(SWITCH, &Came::Begun)?;
+        point(context, web, self.release)?;
+        reload(context, web).await?;
+        context.marks().set(SWITCH, &Came::Done)?;
+        Ok(Value::Null)
+    }
+
+    async fn undo(&self, context: &ActionContext<'_>) -> Result<(), CallError> {
+        if context.marks().get::<Came>(SWITCH)?.is_none() {
+            return Ok(());
+        }
+        let web = context.web()?;
+        match self.previous {
+            Some(previous) => point(context, web, previous)?,
+            None => match fs::remove_file(web.current()) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                    return Err(context.io("www cannot be removed", &error));
+                }
+                _ => orocloud_durable::sync_parent(&web.current())
+                    .map_err(|error| context.io("www cannot be removed", &error))?,
+            },
+        }
+        reload(context, web).await?;
+        context.marks().clear(SWITCH)
+    }
+
+    async fn probe(&self, context: &ActionContext<'_>) -> Result<Probe, CallError> {
+        let live = releases::live(context.web()?);
+        Ok(match context.marks().get(SWITCH)? {
+            // Somebody may have pointed it elsewhere since.
+            Some(Came::Done) if live.as_ref() == Some(self.release) => Probe::Done(Value::Null),
+            Some(_) => Probe::Partial,
+            None => Probe::NotDone,
+        })
+    }
+}
+
+fn point(context: &ActionContext<'_>, web: &Web, release: &ReleaseName) -> Result<(), CallError> {
+    orocloud_durable::replace_symlink(&Path::new("deploy").join(release.as_str()), &web.current())
+        .map_err(|error| context.io(&format!("www cannot be pointed at release {release}"), &error))
+}
+
+/// Lets PHP-FPM begin anew, so that nothing of another release stays in its memory; requests in flight end first.
+async fn reload(context: &ActionContext<'_>, web: &Web) -> Result<(), CallError> {
+    let services = &context.node.services;
+    let service = &web.fpm_service;
+    if services.state(service).await?.activity != Activity::Running {
+        return services.start(service).await;
+    }
+    let asked = Timestamp::now().as_second();
+    services.reload(service).await?;
+    let until = Instant::now() + RELOAD_LIMIT;
+    loop {
+        let seen = match php_fpm::pool(&web.fpm_status_url).await {
+            Ok(pool) if pool.started_at >= asked => return Ok(()),
+            Ok(_) => "it still runs as it did before".to_owned(),
+            Err(error) => error.to_string(),
+        };
+        if Instant::now() > until {
+            return Err(CallError::failed(format!(
+                "{service} was not reloaded within {} s",
+                RELOAD_LIMIT.as_secs()
+            ))
+            .because(seen));
+        }
+        tokio::select! {
+            () = sleep(Duration::from_millis(25)) => {}
+            () = context.cancel.cancelled() => {
+                return Err(CallError::new(ErrorKind::Cancelled, format!("the reload of {service} was cancelled")));
+            }
+        }
+    }
+}
+
+/// [`orocloud_protocol::node::StepAction::ReleasesTidy`]
+pub struct Tidy<'a> {
+    pub keep: &'a [ReleaseName],
+}
+
+impl Action for Tidy<'_> {
+    async fn act(&self, context: &ActionContext<'_>) -> Result<Value, CallError> {
+        if let Some(web) = &context.node.config.web {
+            self.web(context, web).await?;
+        }
+        if context.node.config.maint.is_some() {
+            self.maint(context).await?;
+        }
+        Ok(Value::Null)
+    }
+
+    async fn undo(&self, _context: &ActionContext<'_>) -> Result<(), CallError> {
+        // What is gone is gone; nothing that is still needed goes.
+        Ok(())
+    }
+
+    async fn probe(&self, _context: &ActionContext<'_>) -> Result<Probe, CallError> {
+        Ok(Probe::Partial)
+    }
+}
+
+impl Tidy<'_> {
+    async fn web(&self, context: &ActionContext<'_>, web: &Web) -> Result<(), CallError> {
+        let io = |error: io::Error| context.io("the releases cannot be listed", &error);
+        let live = releases::live(web);
+        let stays = |release: &ReleaseName| self.keep.contains(release) || live.as_ref() == Some(release);
+        let mut here = releases::unpacked(web).map_err(io)?;
+        // Left by an interrupted removal or unpacking.
+        for entry in fs::read_dir(web.releases()).map_err(io)? {
+            let name = entry.map_err(io)?.file_name();
+            let release = name.to_str().and_then(|name| {
+                let (release, what) = name.strip_prefix('.')?.split_once('.')?;
+                matches!(what, "new" | "old").then(|| release.parse().ok())?
+            });
+            here.extend(release);
+        }
+        for release in here.iter().filter(|release| !stays(release)) {
+            remove_release(context, web, release).await?;
+        }
+        let store = context.store()?;
+        for release in store.releases().map_err(io)?.iter().filter(|release| !stays(release)) {
+            store.forget(release).map_err(|error| context.io("a package cannot be removed", &error))?;
+        }
+        Ok(())
+    }
+
+    /// A checkout is needed no more once its package is made. Packages stay: recovery points name them.
+    async fn maint(&self, context: &ActionContext<'_>) -> Result<(), CallError> {
+        let maint = context.maint()?;
+        let files = context.node.processes.files(Account::Build);
+        for name in files.list(&maint.build).await?.unwrap_or_default() {
+            if let Some(release) = name.to_str().and_then(|name| name.parse().ok()) {
+                source::remove_checkout(context, &release).await?;
+            }
+        }
+        let git = Git {
+            processes: &context.node.processes,
+            repository: &context.node.config.environment.repository,
+            mirror: &maint.git_mirror,
+            cancel: &context.cancel,
+        };
+        git.tidy().await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_install_command_is_completed_and_only_with_what_it_lacks() {
+        let words = |line: &str| line.split(' ').map(str::to_owned).collect::<Vec<_>>();
+        let (url, name) = ("http://shop".to_owned(), "--env=dev x".to_owned());
+        let options =
+            [("--application-url", Some(&url)), ("--user-name", Some(&name)), ("--user-email", None)];
+        assert_eq!(
+            complete(words("oro:install --application-url=http://own --user-name-x=1"), &options),
+            ["oro:install", "--application-url=http://own", "--user-name-x=1", "--user-name=--env=dev x"]
+        );
+        assert_eq!(
+            complete(words("oro:install --user-name me"), &options).last().unwrap(),
+            "--application-url=http://shop"
+        );
+        assert_eq!(complete(words("cache:clear"), &options), ["cache:clear"]);
+    }
+}
