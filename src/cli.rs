@@ -162,6 +162,7 @@ pub struct ConfirmArgs {
 const TEMPLATE: &str = "\
 Description:
   {about}
+
 Usage:
   {usage}
 

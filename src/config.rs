@@ -33,6 +33,8 @@ pub struct Sources {
     pub home: Option<PathBuf>,
     /// `--env` or else `OROCLOUD_ENV`.
     pub chosen: Option<String>,
+    /// `SSH_AUTH_SOCK`: where an ssh-agent listens.
+    pub agent_socket: Option<PathBuf>,
     /// The agent's socket for local accounts.
     pub local_socket: Option<PathBuf>,
 }
@@ -54,6 +56,7 @@ impl Sources {
             home,
             chosen: env_option
                 .or_else(|| set("OROCLOUD_ENV").map(|name| name.to_string_lossy().into_owned())),
+            agent_socket: set("SSH_AUTH_SOCK").map(PathBuf::from),
             local_socket: Some(local::SOCKET.into()),
         }
     }
@@ -80,10 +83,7 @@ fn usage(error: &FileError) -> CallError {
     let mut lines = error.lines.iter();
     let mut told = CallError::usage(format!("the configuration {} is not valid", error.path.display()));
     told.causes = lines.by_ref().cloned().collect();
-    told.hint(format!(
-        "correct the file; what each key means: man orocloud-cli, or orocloud-cli help config; file: {}",
-        error.path.display()
-    ))
+    told.hint(format!("correct {}; what each key means: orocloud-cli help config", error.path.display()))
 }
 
 impl Config {
@@ -161,7 +161,7 @@ impl Config {
                 )],
             };
             return Err(if self.environments.is_empty() {
-                error.hint("write a configuration; the keys it needs are in: man orocloud-cli")
+                error.hint("write a configuration; the keys it needs: orocloud-cli help config")
             } else {
                 error
                     .hint("name one for this call: orocloud-cli -E NAME …")
@@ -169,7 +169,7 @@ impl Config {
             });
         };
         match self.environments.iter().find(|entry| entry.name == name) {
-            Some(entry) => resolve(entry),
+            Some(entry) => resolve(entry, self.sources.agent_socket.clone()),
             None if local.is_some() => Ok(here(Some(name))),
             None => {
                 let near = nearest(name.as_str(), self.environments.iter().map(|entry| entry.name.as_str()));
@@ -184,7 +184,7 @@ impl Config {
 }
 
 /// Turns an entry into what a connection needs; names what is missing.
-pub fn resolve(entry: &EnvironmentEntry) -> Result<Destination, CallError> {
+pub fn resolve(entry: &EnvironmentEntry, agent_socket: Option<PathBuf>) -> Result<Destination, CallError> {
     let name = &entry.name;
     let reconnect_for = entry.reconnect_for.unwrap_or(RECONNECT_FOR);
     if let Some(path) = &entry.local {
@@ -231,6 +231,7 @@ pub fn resolve(entry: &EnvironmentEntry) -> Result<Destination, CallError> {
                 key,
                 certificate: entry.certificate.clone(),
                 authorities: entry.user_ca.clone(),
+                agent_socket,
             },
         })),
         reconnect_for,

@@ -7,6 +7,8 @@ mod lines;
 pub mod local;
 mod signals;
 mod ssh;
+#[cfg(test)]
+mod tests;
 mod transport;
 
 use std::io;
@@ -300,27 +302,31 @@ impl Client {
             let hello_due = self.hello.is_none().then_some(hello_due);
             let next = [hello_due, answer_due, leave_at, outgoing.deadline].into_iter().flatten().min();
             match lines.wait(signals.as_deref_mut(), next)? {
-                Woken::Line(Incoming::Notification(Notification::Hello(hello))) => {
-                    greet(&hello, self.destination.name.as_ref())?;
-                    self.hello = Some(hello);
-                }
-                Woken::Line(Incoming::Notification(Notification::Event(event))) => {
-                    answer_due = answer_due.map(|_| Instant::now() + QUERY);
-                    if outgoing.resume == Resume::Sequence && event.seq <= outgoing.seen {
-                        continue;
+                Woken::Line(line) => match *line {
+                    Incoming::Notification(Notification::Hello(hello)) => {
+                        greet(&hello, self.destination.name.as_ref())?;
+                        self.hello = Some(hello);
                     }
-                    outgoing.note(&event);
-                    match watcher.event(&event)? {
-                        Flow::Continue => {}
-                        flow => return Ok(flow.ending()),
+                    Incoming::Notification(Notification::Event(event)) => {
+                        answer_due = answer_due.map(|_| Instant::now() + QUERY);
+                        if outgoing.resume == Resume::Sequence && event.seq <= outgoing.seen {
+                            continue;
+                        }
+                        outgoing.note(&event);
+                        match watcher.event(&event)? {
+                            Flow::Continue => {}
+                            flow => return Ok(flow.ending()),
+                        }
                     }
-                }
-                Woken::Line(Incoming::Response(response)) => {
-                    if response.id.is_none_or(|id| id == outgoing.id) {
-                        return Ok(response.outcome().map(Ending::Answer).map_err(CallFailure::Call)?);
+                    Incoming::Response(response) => {
+                        if response.id.is_none_or(|id| id == outgoing.id) {
+                            return Ok(response.outcome().map(Ending::Answer).map_err(CallFailure::Call)?);
+                        }
                     }
-                }
-                Woken::Line(_) => {}
+                    Incoming::Notification(Notification::End { .. })
+                    | Incoming::Request(_)
+                    | Incoming::Unknown => {}
+                },
                 Woken::Interrupted(times) => {
                     *interruptions += times;
                     match watcher.interrupted(*interruptions, self.hello.as_ref())? {

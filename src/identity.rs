@@ -20,6 +20,8 @@ pub struct IdentitySource {
     pub certificate: Option<PathBuf>,
     /// CAs of which one should have signed the certificate; empty when that is not configured.
     pub authorities: Vec<PublicKey>,
+    /// Where the ssh-agent listens, when there is one.
+    pub agent_socket: Option<PathBuf>,
 }
 
 /// With what the CLI signs in.

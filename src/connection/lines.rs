@@ -16,7 +16,7 @@ const SILENCE: Duration = Duration::from_secs(18);
 #[derive(Debug)]
 pub enum Woken {
     /// A line came.
-    Line(Incoming),
+    Line(Box<Incoming>),
     /// Ctrl-C, this many times.
     Interrupted(usize),
     /// The deadline passed.
@@ -59,7 +59,7 @@ impl Lines {
                 }
             }
             if let Some(line) = self.next_line()? {
-                return Ok(Woken::Line(line));
+                return Ok(Woken::Line(Box::new(line)));
             }
             self.flush()?;
             if self.fill()? {

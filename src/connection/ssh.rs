@@ -4,7 +4,7 @@
 //! is left out: no question for authentication methods, one certificate offered, the delayed acknowledgement of TCP
 //! switched off before each poll (the kernel forgets that setting).
 
-use std::io::{self, Read, Write};
+use std::io::{self, Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
@@ -97,8 +97,9 @@ impl Ssh {
         // The server's first packet is under way while we read our files.
         let session = Session::new()
             .map_err(|error| CallError::internal("cannot start an SSH session").because(error))?;
-        let identity =
-            identity::load(&route.identity, environment, Timestamp::now(), || agent_blobs(&session))?;
+        let identity = identity::load(&route.identity, environment, Timestamp::now(), || {
+            agent_blobs(&session, &route.identity)
+        })?;
         if let (Signer::File { path, encrypted: true, .. }, None) = (&identity.signer, &passphrase) {
             // A person types slower than a server waits.
             drop(started);
@@ -115,15 +116,24 @@ impl Ssh {
 }
 
 /// What an ssh-agent holds.
-fn agent_blobs(session: &Session) -> Result<Vec<Vec<u8>>, String> {
-    let mut agent = session.agent().map_err(|error| error.to_string())?;
-    if std::env::var_os("SSH_AUTH_SOCK").is_none() {
+fn agent_blobs(session: &Session, source: &IdentitySource) -> Result<Vec<Vec<u8>>, String> {
+    if source.agent_socket.is_none() {
         return Err("SSH_AUTH_SOCK is not set".to_owned());
     }
-    agent.connect().map_err(|error| error.to_string())?;
-    agent.list_identities().map_err(|error| error.to_string())?;
+    let agent = agent(session, source).map_err(|error| error.message().to_owned())?;
     let identities = agent.identities().map_err(|error| error.to_string())?;
     Ok(identities.iter().map(|identity| identity.blob().to_vec()).collect())
+}
+
+/// A connection to the ssh-agent, which has told what it holds.
+fn agent(session: &Session, source: &IdentitySource) -> Result<ssh2::Agent, ssh2::Error> {
+    let mut agent = session.agent()?;
+    if let Some(socket) = &source.agent_socket {
+        agent.set_identity_path(socket)?;
+    }
+    agent.connect()?;
+    agent.list_identities()?;
+    Ok(agent)
 }
 
 fn ask_passphrase(path: &Path, attempt: u32, unlock: Unlock<'_>) -> Result<String, CallError> {
@@ -222,10 +232,8 @@ impl Opening<'_> {
                         self.session.userauth_pubkey_memory(user, Some(&public), text, passphrase.as_deref())
                     });
                     match &result {
-                        // The key could not be read: -16, or for some kinds -48. A person may have mistyped.
-                        Err(Failure::Session(error))
-                            if matches!(error.code(), ErrorCode::Session(-16 | -48)) =>
-                        {
+                        // A person may have mistyped.
+                        Err(Failure::Session(error)) if is_unusable_key(error) => {
                             if *encrypted && attempt < 3 {
                                 attempt += 1;
                                 *passphrase = Some(ask_passphrase(path, attempt, unlock)?);
@@ -282,9 +290,7 @@ impl Opening<'_> {
     }
 
     fn sign_in_by_agent(&self, identity: &Identity) -> Result<(), Failure> {
-        let mut agent = self.session.agent().map_err(Failure::Session)?;
-        agent.connect().map_err(Failure::Session)?;
-        agent.list_identities().map_err(Failure::Session)?;
+        let agent = agent(&self.session, &self.route.identity).map_err(Failure::Session)?;
         let entry = agent
             .identities()
             .map_err(Failure::Session)?
@@ -314,6 +320,16 @@ impl Opening<'_> {
 
 /// libssh2's number for "not yet".
 const EAGAIN: i32 = -37;
+
+/// Whether the key itself is at fault: it could not be read (-16, -48), or libssh2 could not sign with it, which it
+/// reports like a refusal and tells apart by its text alone.
+fn is_unusable_key(error: &ssh2::Error) -> bool {
+    match error.code() {
+        ErrorCode::Session(-16 | -48) => true,
+        ErrorCode::Session(-19) => error.message().contains("Callback"),
+        _ => false,
+    }
+}
 
 /// Why a step of the session failed.
 enum Failure {
@@ -365,10 +381,9 @@ impl Transport for Ssh {
     }
 
     fn last_words(&mut self) -> Option<String> {
-        let mut text = vec![0; 4096];
-        let length = self.channel.stderr().read(&mut text).unwrap_or(0);
-        let text = String::from_utf8_lossy(&text[..length]).trim().to_owned();
-        (!text.is_empty()).then_some(text)
+        // sshd forwards no stderr of a subsystem; its exit code is all there is to know.
+        let code = self.channel.exit_status().ok().filter(|code| *code != 0)?;
+        Some(format!("its program ended with exit code {code}"))
     }
 }
 
