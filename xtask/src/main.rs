@@ -2,6 +2,7 @@
 
 mod accounts;
 mod build;
+mod demo;
 mod sandbox;
 mod setup;
 mod test;
@@ -22,6 +23,8 @@ struct Arguments {
 enum Task {
     /// Install what is missing: Debian packages and, as root, the accounts of the sandbox
     Setup,
+    /// Tell the story on a real environment: deploy, back up, lose data, restore, follow the logs
+    Demo,
     /// Start, hurt and end a whole environment in one folder
     Sandbox(sandbox::Arguments),
     /// Build once and run every test; as root, the story once more as an ordinary user
@@ -34,6 +37,7 @@ type Outcome = Result<(), Box<dyn std::error::Error>>;
 fn main() -> ExitCode {
     let outcome = match Arguments::parse().task {
         Task::Setup => setup::run(),
+        Task::Demo => demo::run(),
         Task::Sandbox(arguments) => sandbox::run(arguments),
         Task::Test(arguments) => test::run(arguments),
     };

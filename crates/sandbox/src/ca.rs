@@ -2,7 +2,6 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::thread;
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
@@ -10,9 +9,9 @@ use jiff::tz::TimeZone;
 use crate::accounts::Duty;
 use crate::blueprint::Blueprint;
 use crate::caller::{self, CallerSpec};
-use crate::error::{Context, Error, Result};
+use crate::error::{Context, Result};
 use crate::hosts::{ENVIRONMENT, HOSTS};
-use crate::run::plain;
+use crate::run::{Job, plain, side_by_side};
 
 /// Whose signature a certificate carries.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -128,12 +127,13 @@ pub fn valid_for_days(days: i64) -> (Timestamp, Timestamp) {
 /// Makes every key and certificate of the environment; ssh-keygen processes run side by side.
 pub fn create(blueprint: &Blueprint) -> Result<()> {
     let folder = blueprint.layout.ca();
-    at_once(Authority::ALL.map(|authority| {
+    let authorities = Authority::ALL.map(|authority| -> Job<'_> {
         let key = authority.key(&folder);
-        move || generate_key(&key, "ed25519", "", authority.comment())
-    }))?;
+        Box::new(move || generate_key(&key, "ed25519", "", authority.comment()))
+    });
+    side_by_side(authorities.into())?;
 
-    let mut jobs: Vec<Box<dyn FnOnce() -> Result<()> + Send + '_>> = Vec::new();
+    let mut jobs: Vec<Job<'_>> = Vec::new();
     for (host, serial) in HOSTS.iter().zip(1..) {
         let folder = folder.clone();
         jobs.push(Box::new(move || {
@@ -160,7 +160,7 @@ pub fn create(blueprint: &Blueprint) -> Result<()> {
     for spec in CallerSpec::everyday() {
         jobs.push(Box::new(move || caller::issue(&blueprint.layout, &spec).map(drop)));
     }
-    at_once(jobs)
+    side_by_side(jobs)
 }
 
 /// The key with which the coordinator signs in to the other nodes.
@@ -178,15 +178,4 @@ fn create_coordinator(blueprint: &Blueprint) -> Result<()> {
     };
     sign(&blueprint.layout.ca(), &key, &what)?;
     blueprint.accounts.give(&key, Duty::Agent, 0o600)
-}
-
-/// Runs jobs side by side and gives the first error.
-fn at_once<J: FnOnce() -> Result<()> + Send>(jobs: impl IntoIterator<Item = J>) -> Result<()> {
-    thread::scope(|scope| {
-        let threads: Vec<_> = jobs.into_iter().map(|job| scope.spawn(job)).collect();
-        threads
-            .into_iter()
-            .map(|thread| thread.join().unwrap_or_else(|_| Err(Error::new("a job ended by a panic"))))
-            .collect()
-    })
 }

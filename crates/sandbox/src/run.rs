@@ -67,3 +67,19 @@ pub fn plain(command: &[&str]) -> Result<String> {
         input: "",
     })
 }
+
+/// Something to do beside other things.
+pub type Job<'a> = Box<dyn FnOnce() -> Result<()> + Send + 'a>;
+
+/// Does all jobs at once and gives the first error.
+pub fn side_by_side(jobs: Vec<Job>) -> Result<()> {
+    thread::scope(|scope| {
+        let threads: Vec<_> = jobs.into_iter().map(|job| scope.spawn(job)).collect();
+        // All of them are waited for, whatever the first says.
+        let outcomes: Vec<Result<()>> = threads
+            .into_iter()
+            .map(|thread| thread.join().unwrap_or_else(|_| Err(Error::new("a part ended by a panic"))))
+            .collect();
+        outcomes.into_iter().find(Result::is_err).unwrap_or(Ok(()))
+    })
+}

@@ -126,12 +126,7 @@ impl Unit {
             }
             State::Stopping { start_again: ref mut again, .. } => *again = start_again,
             State::Killed { .. } => {}
-            State::Stopped | State::Failed { .. } => {
-                self.enter(State::Stopped);
-                if start_again {
-                    self.start();
-                }
-            }
+            State::Stopped | State::Failed { .. } => self.rest(start_again),
         }
     }
 
@@ -179,12 +174,7 @@ impl Unit {
         }
         let how = describe_end(status);
         match self.state {
-            State::Stopping { start_again, .. } => {
-                self.enter(State::Stopped);
-                if start_again {
-                    self.start();
-                }
-            }
+            State::Stopping { start_again, .. } => self.rest(start_again),
             State::Starting { .. } => {
                 let detail = format!("{how} before it was ready{}", self.last_words());
                 self.enter(State::Failed { detail });
@@ -220,6 +210,16 @@ impl Unit {
 
     fn ready_time(&self) -> Duration {
         Duration::from_secs(self.service.ready_seconds)
+    }
+
+    /// It has ended as it should; who waits for a restart is answered when it is up again.
+    fn rest(&mut self, start_again: bool) {
+        if start_again {
+            self.state = State::Stopped;
+            self.start();
+        } else {
+            self.enter(State::Stopped);
+        }
     }
 
     fn enter(&mut self, state: State) {

@@ -9,7 +9,8 @@ use crate::error::{Error, Result};
 use crate::hosts::Host;
 use crate::supervisor::{self, Request, ServiceState};
 
-/// One node of a running sandbox. Every method returns when it is done.
+/// One node of a running sandbox. Every method returns when it is done. What asks the node's service manager (all
+/// methods about services) waits while the node is frozen.
 #[derive(Debug, Clone, Copy)]
 pub struct NodeHandle<'a> {
     pub(super) sandbox: &'a Sandbox,

@@ -143,15 +143,26 @@ fn copy_programs(layout: &Layout) -> Result<()> {
     let beside = own.parent().unwrap_or(Path::new("/"));
     let folder: PathBuf =
         if beside.ends_with("deps") { beside.parent().unwrap_or(beside) } else { beside }.to_owned();
+    let mut copy = Command::new("/bin/cp");
+    copy.arg("--");
     for name in PROGRAMS {
-        let (from, to) = (folder.join(name), layout.program(name));
-        fs::copy(&from, &to).map_err(|error| {
-            Error::new(format!(
-                "cannot copy {} ({error})\nHint: cargo build --workspace --bins",
-                from.display()
-            ))
-        })?;
-        fs::set_permissions(&to, Permissions::from_mode(0o755))?;
+        let program = folder.join(name);
+        if !program.exists() {
+            return Err(Error::new(format!(
+                "{} is missing\nHint: cargo build --workspace --bins",
+                program.display()
+            )));
+        }
+        copy.arg(program);
+    }
+    // By cp rather than by ourselves: a process that another thread forks meanwhile would hold a half written program
+    // open, and the kernel runs no program that somebody can write to ("text file busy").
+    let status = copy.arg(layout.root.join("bin")).status().context(|| "cannot run cp".to_owned())?;
+    if !status.success() {
+        return Err(Error::new(format!("cannot copy the programs from {} ({status})", folder.display())));
+    }
+    for name in PROGRAMS {
+        fs::set_permissions(layout.program(name), Permissions::from_mode(0o755))?;
     }
     Ok(())
 }

@@ -14,6 +14,7 @@ use crate::control::{Action, Order, Report};
 use crate::description::Description;
 use crate::error::{Context, Error, Result};
 use crate::hosts::{HOSTS, HTTP_PORT, Host, SSH_PORT};
+use crate::run::{Job, side_by_side};
 use crate::{git, haproxy, postgres, sshd, web};
 
 /// How long the shop's front may take to answer once every node is up.
@@ -71,18 +72,6 @@ pub fn boot(
     fs::write(&beside, text)
         .and_then(|()| fs::rename(&beside, &path))
         .context(|| format!("cannot write {}", path.display()))
-}
-
-type Job<'a> = Box<dyn FnOnce() -> Result<()> + Send + 'a>;
-
-fn side_by_side(jobs: Vec<Job>) -> Result<()> {
-    thread::scope(|scope| {
-        let threads: Vec<_> = jobs.into_iter().map(|job| scope.spawn(job)).collect();
-        threads
-            .into_iter()
-            .map(|thread| thread.join().unwrap_or_else(|_| Err(Error::new("a part ended by a panic"))))
-            .collect()
-    })
 }
 
 /// What a node runs, for the progress line.

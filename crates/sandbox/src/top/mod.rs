@@ -65,12 +65,11 @@ pub fn run(run: Run) -> ExitCode {
     }
 }
 
-/// Tells the owner something: `progress SECONDS PART`, `warning TEXT`, `error TEXT`, `ready`.
-fn tell(kind: &str, text: &str) {
+/// Tells the owner something: `progress SECONDS PART`, `warning TEXT`, `error TEXT`, `ready`. Gives whether there
+/// was somebody to hear it: a detached sandbox outlives its reader.
+fn tell(kind: &str, text: &str) -> bool {
     let mut out = io::stdout().lock();
-    // A detached sandbox outlives its reader.
-    let _ = writeln!(out, "{kind} {}", text.replace('\n', "\u{1}"));
-    let _ = out.flush();
+    writeln!(out, "{kind} {}", text.replace('\n', "\u{1}")).and_then(|()| out.flush()).is_ok()
 }
 
 struct Top {
@@ -117,8 +116,9 @@ impl Top {
         let order = order_through(events.clone());
         json_lines::serve(&layout.control_socket(), order.clone(), Report::refused)?;
         thread::spawn(move || {
-            let said =
-                |part: &str, took: Duration| tell("progress", &format!("{:.2} {part}", took.as_secs_f64()));
+            let said = |part: &str, took: Duration| {
+                tell("progress", &format!("{:.2} {part}", took.as_secs_f64()));
+            };
             let outcome = boot::boot(&blueprint, &order, &said);
             let _ = events.send(Event::Booted(outcome));
         });
@@ -138,7 +138,10 @@ impl Top {
                 Event::Children => self.reap(),
                 Event::Booted(Ok(())) => {
                     self.booted = true;
-                    tell("ready", "");
+                    // Who wanted it went away while it came up.
+                    if !tell("ready", "") {
+                        break;
+                    }
                 }
                 Event::Booted(Err(error)) => {
                     tell("error", &error.to_string());

@@ -159,7 +159,9 @@ impl Node {
             "ready" | "thawed" => self.settle(State::Up),
             "frozen" => self.settle(State::Frozen),
             "failed" => self.settle(State::Failed(rest.to_owned())),
-            _ => tell("warning", &format!("{}: {rest}", self.host.name)),
+            _ => {
+                tell("warning", &format!("{}: {rest}", self.host.name));
+            }
         }
     }
 
