@@ -183,3 +183,6 @@ pub async fn carry_out<A: Action>(
         Phase::Probe => action.probe(context).await.map(StepAnswer::Probed),
     }
 }
+
+#[cfg(test)]
+mod deploy_tests;
