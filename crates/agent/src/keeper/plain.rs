@@ -159,7 +159,12 @@ impl<'a> Plain<'a> {
     }
 
     async fn start_copy(&self, copy: &AsideCopy, folder: &Path) -> Result<Arc<Copy>, CallError> {
+        let AsideOrigin::Backup { timeline, .. } = &copy.origin else {
+            return Err(CallError::internal("what is kept is not started aside"));
+        };
         let settings = [
+            // Never the newest one, which PostgreSQL would follow.
+            ("recovery_target_timeline", timeline.to_string()),
             ("hot_standby", "on".to_owned()),
             // In recovery nothing is archived yet; but the timeline that the acceptance makes must leave its marks,
             // which the live server then archives. Without a command nothing is tried before.

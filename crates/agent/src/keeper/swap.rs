@@ -251,6 +251,28 @@ impl Plain<'_> {
     }
 }
 
+#[cfg(test)]
+impl Plain<'_> {
+    /// What a swap does up to a point at which the agent then dies.
+    pub(super) async fn swap_until(&self, copy: &AsideCopy, around: &Circumstances<'_>, cut: &str) {
+        let files = self.node.processes.files(Account::Database);
+        let note = self.begin_swap(copy, around.operation).await.unwrap();
+        if cut == "noted" {
+            return;
+        }
+        self.stop().await.unwrap();
+        if cut == "stopped" {
+            return;
+        }
+        let aside = self.folders().of(&note.copy);
+        files.exchange(&self.config.data, &aside).await.unwrap();
+        if cut == "exchanged" {
+            return;
+        }
+        files.rename(&aside, &self.folders().kept(around.operation)).await.unwrap();
+    }
+}
+
 fn swapped(note: &KeptNote, done: &Done) -> Swapped {
     Swapped { from_timeline: note.from_timeline, to_timeline: done.to_timeline, at: done.at }
 }

@@ -33,7 +33,7 @@ enum Refusal {
     Locked,
     /// 037, 055, 103: no stanza, or none of this name.
     NoStanza,
-    /// 031, 058, 095, 029 and others that mean a damaged or unreadable file of the repository.
+    /// 026, 028, 095: a file of the repository has a wrong checksum, form or cipher.
     Damaged,
     /// 075: no such backup.
     NoSuchBackup,
@@ -50,7 +50,7 @@ impl Refusal {
             50 => Self::Locked,
             75 => Self::NoSuchBackup,
             82 => Self::ArchiveTimeout,
-            26 | 31 | 95 => Self::Damaged,
+            26 | 28 | 95 => Self::Damaged,
             _ => Self::Other,
         }
     }
@@ -166,14 +166,16 @@ impl<'a> PgBackRest<'a> {
             .program("restore")
             .arg(path_option("--pg1-path=", order.to))
             .arg(format!("--set={}", order.set))
-            .arg(format!("--target-timeline={}", order.timeline))
             .arg(format!("--process-max={}", self.config.process_max))
             // Until it is accepted the copy must not write to the archive of the live database.
             .args(["--archive-mode=off", "--target-action=pause", "--log-level-console=detail"]);
         program = match order.target {
-            ReplayTarget::Time(moment) => {
-                program.arg("--type=time").arg(format!("--target={}", target_time(moment)))
-            }
+            ReplayTarget::Time(moment) => program
+                .arg("--type=time")
+                .arg(format!("--target={}", target_time(moment)))
+                .arg(format!("--target-timeline={}", order.timeline)),
+
+            // Takes no timeline; the copy is started with it.
             ReplayTarget::Immediate => program.arg("--type=immediate"),
         };
         if order.delta {
