@@ -106,6 +106,7 @@ impl Blueprint {
             stop_seconds: 20,
             reload_signal: Some(signal::HUP),
             quick_signal: signal::KILL,
+            alone_in: None,
             required: true,
         }
     }

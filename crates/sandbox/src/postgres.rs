@@ -125,6 +125,7 @@ pub fn service(blueprint: &Blueprint, host: &Host) -> Result<(Service, Vec<Folde
     service.ready_seconds = 600;
     // Even in a hurry it must take its shared memory away.
     service.quick_signal = signal::QUIT;
+    service.alone_in = Some(data);
     let folders = vec![
         blueprint.run_folder(&node.run("postgresql"), Duty::Database, 0o755)?,
         blueprint.run_folder(&node.run("pgbackrest"), Duty::Database, 0o755)?,

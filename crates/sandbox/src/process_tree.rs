@@ -3,6 +3,7 @@
 //! Every init process is a subreaper, so whatever a node started stays below it, daemons included.
 
 use std::fs;
+use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -52,6 +53,14 @@ pub fn descendants(root: i32, spared: &[i32]) -> Vec<Process> {
         }
     }
     found
+}
+
+/// Whether something below `root` works in this folder.
+pub fn works_in(root: i32, folder: &Path) -> bool {
+    let here = |process: &Process| {
+        fs::read_link(format!("/proc/{}/cwd", process.pid)).is_ok_and(|cwd| cwd == folder)
+    };
+    descendants(root, &[]).iter().any(here)
 }
 
 /// Sends a signal; a process that is gone already needs none.

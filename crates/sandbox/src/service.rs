@@ -57,6 +57,9 @@ pub struct Service {
     pub reload_signal: Option<i32>,
     /// The signal that ends it at once when the whole sandbox goes away.
     pub quick_signal: i32,
+    /// Before it is started, whatever works in this folder must have ended: sessions of a PostgreSQL that crashed
+    /// hold its shared memory for a moment longer.
+    pub alone_in: Option<PathBuf>,
     /// Whether the node counts as not started when this service does not start.
     pub required: bool,
 }

@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 use jiff::Timestamp;
 use rustix::process::{Pid, Signal, WaitStatus, kill_process};
 
+use crate::process_tree;
 use crate::service::{Ready, Service, signal};
 use crate::supervisor::{Answer, ServiceState};
 
@@ -24,10 +25,17 @@ pub enum Goal {
     Down,
 }
 
+/// How long an earlier life of a service may take to end.
+const PATIENCE: Duration = Duration::from_secs(10);
+
 /// The life of a service.
 #[derive(Debug)]
 enum State {
     Stopped,
+    /// To be started as soon as an earlier life has ended.
+    Waiting {
+        until: Instant,
+    },
     Starting {
         pid: i32,
         until: Instant,
@@ -72,7 +80,7 @@ impl Unit {
 
     /// Whether something happens with time: then the loop looks again soon.
     pub fn is_changing(&self) -> bool {
-        matches!(self.state, State::Starting { .. } | State::Stopping { .. } | State::Killed { .. })
+        !matches!(self.state, State::Stopped | State::Running { .. } | State::Failed { .. })
     }
 
     /// Why the service is not there, if it failed.
@@ -86,6 +94,7 @@ impl Unit {
     pub fn describe(&self) -> ServiceState {
         let (state, pid, detail) = match &self.state {
             State::Stopped => ("stopped", None, None),
+            State::Waiting { .. } => ("starting", None, None),
             State::Starting { pid, .. } => ("starting", Some(*pid), None),
             // The protocol has no word for it; it runs until it has ended.
             State::Running { pid } | State::Stopping { pid, .. } | State::Killed { pid } => {
@@ -106,15 +115,28 @@ impl Unit {
     pub fn start(&mut self) {
         match &mut self.state {
             State::Stopped | State::Failed { .. } => {
-                let next = match self.spawn() {
-                    Ok(pid) => State::Starting { pid, until: Instant::now() + self.ready_time() },
-                    Err(error) => State::Failed { detail: format!("cannot be run: {error}") },
-                };
-                self.enter(next);
+                self.enter(State::Waiting { until: Instant::now() + PATIENCE });
+                self.look();
             }
             State::Stopping { start_again, .. } => *start_again = true,
-            State::Starting { .. } | State::Running { .. } | State::Killed { .. } => {}
+            State::Waiting { .. } | State::Starting { .. } | State::Running { .. } | State::Killed { .. } => {
+            }
         }
+    }
+
+    /// Forks it, unless an earlier life of it still ends.
+    fn start_when_alone(&mut self, until: Instant) {
+        if let Some(folder) = &self.service.alone_in
+            && Instant::now() < until
+            && process_tree::works_in(std::process::id() as i32, folder)
+        {
+            return;
+        }
+        let next = match self.spawn() {
+            Ok(pid) => State::Starting { pid, until: Instant::now() + self.ready_time() },
+            Err(error) => State::Failed { detail: format!("cannot be run: {error}") },
+        };
+        self.enter(next);
     }
 
     pub fn stop(&mut self, start_again: bool) {
@@ -126,7 +148,7 @@ impl Unit {
             }
             State::Stopping { start_again: ref mut again, .. } => *again = start_again,
             State::Killed { .. } => {}
-            State::Stopped | State::Failed { .. } => self.rest(start_again),
+            State::Stopped | State::Waiting { .. } | State::Failed { .. } => self.rest(start_again),
         }
     }
 
@@ -147,6 +169,8 @@ impl Unit {
         if let Some(pid) = self.pid() {
             send(pid, signal::KILL);
             self.enter(State::Killed { pid });
+        } else if matches!(self.state, State::Waiting { .. }) {
+            self.enter(State::Stopped);
         }
     }
 
@@ -163,7 +187,7 @@ impl Unit {
             | State::Running { pid }
             | State::Stopping { pid, .. }
             | State::Killed { pid } => Some(pid),
-            State::Stopped | State::Failed { .. } => None,
+            State::Stopped | State::Waiting { .. } | State::Failed { .. } => None,
         }
     }
 
@@ -190,6 +214,7 @@ impl Unit {
     /// Looks whether it is ready, or whether time is up.
     pub fn look(&mut self) {
         match self.state {
+            State::Waiting { until } => self.start_when_alone(until),
             State::Starting { pid, until } => {
                 if is_ready(&self.service.ready, pid) {
                     self.enter(State::Running { pid });
