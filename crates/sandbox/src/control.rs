@@ -31,7 +31,7 @@ pub enum Action {
     Cut,
     /// How every node is.
     Status,
-    /// End the sandbox.
+    /// End the sandbox; answered by the end of the connection.
     Down,
 }
 
@@ -81,4 +81,14 @@ pub fn order(layout: &Layout, action: Action, node: Option<&str>) -> Result<Vec<
         return Ok(report.nodes);
     }
     Err(Error::new(report.error.unwrap_or_else(|| "the sandbox refused without a reason".to_owned())))
+}
+
+/// Ends the sandbox and returns when nothing of it runs any more.
+pub fn end(layout: &Layout) -> Result<()> {
+    // The connection ends with the top process, which comes last.
+    let _ = order(layout, Action::Down, None);
+    match order(layout, Action::Status, None) {
+        Err(_) => Ok(()),
+        Ok(_) => Err(Error::new(format!("the sandbox in {} did not end", layout.root.display()))),
+    }
 }

@@ -5,7 +5,7 @@ use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
-use orocloud_sandbox::Sandbox;
+use orocloud_sandbox::{Options, Sandbox};
 
 use crate::support::{start, wait_until};
 
@@ -90,4 +90,22 @@ fn two_live_side_by_side_and_end_apart() {
     assert!(!dir.exists());
     assert!(processes_of(&dir).is_empty());
     assert_eq!(second.psql("select 1").unwrap(), "1");
+}
+
+#[test]
+fn a_detached_one_goes_on_until_it_is_told_to_end() {
+    let dir = std::env::temp_dir().join(format!("orocloud-detached-{}", std::process::id()));
+    let options = Options { dir: Some(dir.clone()), ..Options::default() };
+    drop(Sandbox::start_detached(options.clone()).unwrap());
+    let error = Sandbox::start_detached(options).unwrap_err().to_string();
+    assert!(error.contains("runs in") && error.contains("sandbox down"), "{error}");
+    let sandbox = Sandbox::attach(&dir).unwrap();
+    assert_eq!(sandbox.psql("select 1").unwrap(), "1");
+    sandbox.down().unwrap();
+    assert!(!dir.exists() && processes_of(&dir).is_empty());
+    let error = Sandbox::attach(&dir).unwrap_err().to_string();
+    assert!(
+        error.contains("no sandbox runs in") && error.contains("Hint: cargo xtask sandbox up"),
+        "{error}"
+    );
 }

@@ -201,7 +201,7 @@ impl Sandbox {
     /// Ends it and removes its folder. For a sandbox that this process started, dropping does the same.
     pub fn down(self) -> Result<()> {
         if self.owned.is_none() {
-            control::order(&self.layout, Action::Down, None)?;
+            control::end(&self.layout)?;
             remove_folder(&self.layout)?;
         }
         Ok(())

@@ -77,8 +77,8 @@ struct Top {
     relays: Relays,
     nodes: Vec<Node>,
     booted: bool,
-    /// Who waits for the end.
-    farewell: Vec<Sender<Report>>,
+    /// Who asked for the end; kept, so that the connection lasts as long as this process.
+    last: Option<Sender<Report>>,
 }
 
 impl Top {
@@ -122,15 +122,16 @@ impl Top {
             let outcome = boot::boot(&blueprint, &order, &said);
             let _ = events.send(Event::Booted(outcome));
         });
-        Ok((Self { layout, relays, nodes, booted: false, farewell: Vec::new() }, receiver))
+        Ok((Self { layout, relays, nodes, booted: false, last: None }, receiver))
     }
 
     fn run(&mut self, events: &Receiver<Event>) -> ExitCode {
         let mut code = ExitCode::SUCCESS;
         for event in events {
             match event {
+                // Answered by the end of the connection: nothing runs any more.
                 Event::Order(order, reply) if order.action == Action::Down => {
-                    self.farewell.push(reply);
+                    self.last = Some(reply);
                     break;
                 }
                 Event::Order(order, reply) => self.carry_out(&order, reply),
@@ -152,11 +153,6 @@ impl Top {
             }
         }
         self.end();
-        for reply in self.farewell.drain(..) {
-            let _ = reply.send(Report::done());
-        }
-        // The thread that writes the farewell to its socket needs a moment, and no more.
-        thread::sleep(Duration::from_millis(20));
         code
     }
 
