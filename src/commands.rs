@@ -5,7 +5,7 @@ mod call;
 mod completion;
 mod deploy;
 mod env;
-mod help;
+pub mod help;
 mod log;
 mod operation;
 mod restore;
@@ -15,6 +15,7 @@ pub mod versions;
 use clap::{ArgMatches, Command, Parser};
 
 pub use call::Context;
+pub use completion::{For, script};
 
 use crate::cli;
 use crate::output::Failure;

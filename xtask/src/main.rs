@@ -3,6 +3,7 @@
 mod accounts;
 mod build;
 mod demo;
+mod generate;
 mod sandbox;
 mod setup;
 mod test;
@@ -27,6 +28,10 @@ enum Task {
     Demo,
     /// Start, hurt and end a whole environment in one folder
     Sandbox(sandbox::Arguments),
+    /// Write the completion scripts anew
+    Completions,
+    /// Write the man pages anew
+    Man,
     /// Build once and run every test; as root, the story once more as an ordinary user
     Test(test::Arguments),
 }
@@ -39,6 +44,8 @@ fn main() -> ExitCode {
         Task::Setup => setup::run(),
         Task::Demo => demo::run(),
         Task::Sandbox(arguments) => sandbox::run(arguments),
+        Task::Completions => generate::run("completions"),
+        Task::Man => generate::run("man"),
         Task::Test(arguments) => test::run(arguments),
     };
     match outcome {

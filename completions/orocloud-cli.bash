@@ -1,0 +1,81 @@
+# bash completion for orocloud-cli
+
+_orocloud_cli() {
+    local global="--ansi --env= --log= --no-ansi --no-interaction --quiet --verbose --version --help"
+    local names="backup:create backup:list backup:restore backup:window completion deploy env:info env:list env:use help log:list log:sources log:tail log:view operation:cancel operation:list operation:wait status"
+    local words=() current="" options="" command="" word i
+
+    # Join what was split at colons: `backup : list` is one word.
+    for ((i = 0; i <= COMP_CWORD; i++)); do
+        word="${COMP_WORDS[i]}"
+        if ((${#words[@]} > 0 && i > 0)) && { [[ $word == :* ]] || [[ ${words[-1]} == *: ]]; } &&
+            [[ ${words[-1]} != -* ]]; then
+            words[-1]+="$word"
+        else
+            words+=("$word")
+        fi
+    done
+    current="${words[-1]}"
+
+    local previous=""
+    for word in "${words[@]:1:${#words[@]}-2}"; do
+        if [[ $previous != -E && $previous != --env && $previous != --log && $word != -* && -z $command ]]; then
+            command="$word"
+        fi
+        previous="$word"
+    done
+
+    COMPREPLY=()
+    # `--env=acme` comes as `--env`, `=`, `acme`.
+    local option="$previous"
+    if [[ $previous == "=" && ${#words[@]} -ge 3 ]]; then
+        option="${words[-3]}"
+    elif [[ $current == "=" ]]; then
+        option="$previous"
+        current=""
+    fi
+    case "$option" in
+        -E|--env|--confirm|env:use)
+            COMPREPLY=($(compgen -W "$(orocloud-cli env:list --per-page=1000 --format=csv 2>/dev/null | sed -n '2,$s/,.*//p')" -- "$current"))
+            return ;;
+        --log) COMPREPLY=($(compgen -f -- "$current")); return ;;
+        --format) COMPREPLY=($(compgen -W "table json csv" -- "$current")); return ;;
+        --level) COMPREPLY=($(compgen -W "debug info notice warning error critical" -- "$current")); return ;;
+    esac
+    case "$command" in
+        "")
+            if [[ $current != -* ]]; then
+                COMPREPLY=($(compgen -W "$names" -- "$current"))
+                if [[ $COMP_WORDBREAKS == *:* && $current == *:* ]]; then
+                    local typed="${current%"${current##*:}"}"
+                    COMPREPLY=("${COMPREPLY[@]#"$typed"}")
+                fi
+                return
+            fi ;;
+        completion) options="bash zsh fish" ;;
+        help) options="$names exit-codes config times" ;;
+        backup:create) options="--detach --dry-run --format= --ignore-window --json --keep-for= --label= --operation-id= --timeout= --wait-lock=" ;;
+        backup:list) options="--format= --json --page= --per-page=" ;;
+        backup:restore) options="--code-only --confirm= --database-only --detach --dry-run --force --format= --ignore-window --json --keep-old= --media --operation-id= --preview --timeline= --timeout= --to= --undo= --wait-lock=" ;;
+        backup:window) options="--format= --json" ;;
+        completion) options="" ;;
+        deploy) options="--application-url= --detach --dry-run --format= --ignore-window --json --operation-id= --reference= --timeout= --user-email= --user-name= --user-password-stdin --wait-lock=" ;;
+        env:info) options="--format= --json" ;;
+        env:list) options="--format= --json --page= --per-page=" ;;
+        env:use) options="" ;;
+        help) options="" ;;
+        log:list) options="--format= --json --page= --per-page=" ;;
+        log:sources) options="--format= --json --page= --per-page=" ;;
+        log:tail) options="--grep= --json --level= --lines= --no-follow --node= --since= --until-match= --until=" ;;
+        log:view) options="--follow --format= --json" ;;
+        operation:cancel) options="--format= --json" ;;
+        operation:list) options="--format= --json --page= --per-page=" ;;
+        operation:wait) options="--format= --json --timeout=" ;;
+        status) options="--format= --json --watch" ;;
+    esac
+    COMPREPLY=($(compgen -W "$options $global" -- "$current"))
+    # No blank behind what still wants a value.
+    [[ ${#COMPREPLY[@]} -eq 1 && ${COMPREPLY[0]} == *= ]] && compopt -o nospace 2>/dev/null
+}
+
+complete -F _orocloud_cli orocloud-cli
