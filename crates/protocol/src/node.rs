@@ -133,12 +133,16 @@ pub enum StepAction {
         /// The recovery point it belongs to.
         point: PointName,
     },
-    /// Brings media back from a snapshot; what is replaced is kept beside.
-    MediaRestore {
+    /// Brings a snapshot of the media back beside them.
+    MediaAside {
         /// restic's snapshot id.
         snapshot: String,
-        /// Names what is kept.
-        keep: CallId,
+    },
+    /// Exchanges the media for what [`StepAction::MediaAside`] of the same operation brought back, or for what an
+    /// earlier restore replaced. What is replaced is kept beside under the operation's id.
+    MediaSwap {
+        /// The earlier restore.
+        kept: Option<CallId>,
     },
     /// Writes the manifest that makes a recovery point visible, from the outputs of the steps of the same topic
     /// before it (`backup:publish` of `backup:database` and `backup:media`) and the release that is recorded,
@@ -481,6 +485,9 @@ pub struct DatabaseInfoAnswer {
     pub data_bytes: u64,
     /// Operations whose replaced folder is still kept.
     pub kept: Vec<CallId>,
+    /// Complete copies beside the live data, left by previews, by name.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub copies: Vec<ContentHash>,
 }
 
 /// The ancestors of one timeline (a PostgreSQL timeline history file).

@@ -13,7 +13,7 @@ mod contract;
 use jiff::Timestamp;
 use orocloud_protocol::backup::TableRows;
 use orocloud_protocol::node::{Accepted, AsideCopy, Marker, Probe, Replayed, Swapped};
-use orocloud_protocol::{CallError, CallId};
+use orocloud_protocol::{CallError, CallId, ContentHash};
 use tokio_util::sync::CancellationToken;
 
 use crate::environment::{Database, KeeperKind};
@@ -188,6 +188,13 @@ impl<'a> Keeper<'a> {
     pub async fn kept(&self) -> Result<Vec<CallId>, CallError> {
         match self {
             Self::Plain(plain) => plain.kept().await,
+        }
+    }
+
+    /// Complete copies beside the live data, by name.
+    pub async fn copies(&self) -> Result<Vec<ContentHash>, CallError> {
+        match self {
+            Self::Plain(plain) => plain.copies().await,
         }
     }
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use orocloud_protocol::backup::TableRows;
 use orocloud_protocol::node::{Accepted, AsideCopy, AsideOrigin, Marker, Probe, Replayed};
-use orocloud_protocol::{CallError, CallId, EventBody, Unit};
+use orocloud_protocol::{CallError, CallId, ContentHash, EventBody, Unit};
 use serde_json::to_value;
 use tokio::time::Instant;
 use tokio_postgres::Client;
@@ -297,6 +297,18 @@ impl<'a> Plain<'a> {
             }
         }
         Ok(kept)
+    }
+
+    pub(super) async fn copies(&self) -> Result<Vec<ContentHash>, CallError> {
+        let mut copies = Vec::new();
+        for beside in self.folders().list().await? {
+            if let Beside::Aside(name) = beside {
+                let note: Option<AsideNote> =
+                    self.folders().note(&self.folders().beside(&format!("aside-{name}"))).await?;
+                copies.extend(note.map(|note| note.copy.name));
+            }
+        }
+        Ok(copies)
     }
 
     pub(super) async fn tidy(&self, keep: &[CallId], copies_before: Timestamp) -> Result<(), CallError> {

@@ -23,12 +23,13 @@ pub async fn answer(node: &NodeRef) -> Result<DatabaseInfoAnswer, CallError> {
         .as_ref()
         .ok_or_else(|| CallError::failed(format!("node {} keeps no database", node.config.node)))?;
     let engine = PgBackRest::new(&node.processes, config);
-    let (health, sets, archive, room, kept) = tokio::join!(
+    let (health, sets, archive, room, kept, copies) = tokio::join!(
         keeper.health(),
         engine.backups(),
         engine.archive(),
         Room::measure(&node.processes, &config.data),
         keeper.kept(),
+        keeper.copies(),
     );
     let (health, archive) = (health?, archive?);
     // A data folder that is gone is one of the reasons to restore; the restore itself says what it misses.
@@ -56,6 +57,7 @@ pub async fn answer(node: &NodeRef) -> Result<DatabaseInfoAnswer, CallError> {
         free_bytes: room.free_bytes,
         data_bytes: room.data_bytes,
         kept: kept?,
+        copies: copies?,
         histories: archive.histories,
         archived: archive.runs,
     })

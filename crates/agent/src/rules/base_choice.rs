@@ -368,6 +368,7 @@ mod tests {
             free_bytes: 0,
             data_bytes: 0,
             kept: vec![],
+            copies: vec![],
         }
     }
 

@@ -74,7 +74,8 @@ pub(super) fn parse(json: &[u8]) -> Result<Archive, String> {
     Ok(archive)
 }
 
-/// `1	0/14500000	before 2026-11-24 …`, a line for each ancestor; comments and blank lines count for nothing.
+/// A line for each ancestor: its number, the location at which it was left, why. Comments and blank lines count for
+/// nothing.
 pub(super) fn parse_history(timeline: u32, text: &str) -> TimelineHistory {
     let ancestors = text
         .lines()

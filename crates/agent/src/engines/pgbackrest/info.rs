@@ -91,7 +91,7 @@ pub(super) fn parse(json: &[u8]) -> Result<Vec<BackupSet>, String> {
             })
         })
         .collect();
-    sets.sort_by(|one, other| one.backup.stopped_at.cmp(&other.backup.stopped_at));
+    sets.sort_by_key(|set| set.backup.stopped_at);
     Ok(sets)
 }
 

@@ -26,7 +26,8 @@ pub async fn run(
             let tag = format!("{}/{}/{point}", context.operation, context.step);
             snapshot(context, config, phase, &tag).await
         }
-        StepAction::MediaRestore { snapshot, keep } => restore(context, config, phase, snapshot, *keep).await,
+        StepAction::MediaAside { snapshot } => aside(context, config, phase, snapshot).await,
+        StepAction::MediaSwap { kept } => swap(context, config, phase, *kept),
         _ => Err(CallError::internal("not a step of the media")),
     }
 }
@@ -70,50 +71,121 @@ struct Places {
 }
 
 impl Places {
-    fn of(media: &Path, keep: CallId) -> Self {
+    fn of(media: &Path, operation: CallId) -> Self {
         Self {
-            aside: media.join(format!("{OWN_PREFIX}aside-{keep}")),
-            kept: media.join(format!("{OWN_PREFIX}kept-{keep}")),
-            complete: media.join(format!("{OWN_PREFIX}aside-{keep}.complete")),
+            aside: media.join(format!("{OWN_PREFIX}aside-{operation}")),
+            kept: kept(media, operation),
+            complete: media.join(format!("{OWN_PREFIX}aside-{operation}.complete")),
         }
     }
 }
 
-async fn restore(
+fn kept(media: &Path, operation: CallId) -> PathBuf {
+    media.join(format!("{OWN_PREFIX}kept-{operation}"))
+}
+
+fn failed(error: std::io::Error) -> CallError {
+    CallError::failed("the media cannot be restored").because(error)
+}
+
+async fn aside(
     context: &ActionContext<'_>,
     config: &Maint,
     phase: Phase,
     snapshot: &str,
-    keep: CallId,
 ) -> Result<StepAnswer, CallError> {
-    let places = Places::of(&config.media, keep);
-    let failed = |error: std::io::Error| CallError::failed("the media cannot be restored").because(error);
+    let places = Places::of(&config.media, context.operation);
     match phase {
         Phase::Act => {
             if !places.complete.exists() {
-                if places.aside.exists() {
-                    std::fs::remove_dir_all(&places.aside).map_err(failed)?;
-                }
+                remove_tree(&places.aside).map_err(failed)?;
                 std::fs::create_dir(&places.aside).map_err(failed)?;
                 let restic = Restic::new(&context.node.processes, config);
                 restic.restore(snapshot, &places.aside, &context.events, &context.cancel).await?;
                 orocloud_durable::write(&places.complete, b"", 0o600).map_err(failed)?;
             }
-            exchange(&config.media, &places).map_err(failed)?;
             Ok(StepAnswer::Done(Value::Null))
         }
         Phase::Undo => {
-            exchange_back(&config.media, &places).map_err(failed)?;
+            remove_file(&places.complete).and_then(|()| remove_tree(&places.aside)).map_err(failed)?;
             Ok(StepAnswer::Undone)
         }
-        Phase::Probe => {
-            let probe = match (places.kept.exists(), places.aside.exists()) {
-                (true, false) => Probe::Done(Value::Null),
-                (false, false) => Probe::NotDone,
-                _ => Probe::Partial,
-            };
-            Ok(StepAnswer::Probed(probe))
+        Phase::Probe => Ok(StepAnswer::Probed(match places.complete.exists() {
+            true => Probe::Done(Value::Null),
+            false => Probe::Partial,
+        })),
+    }
+}
+
+fn swap(
+    context: &ActionContext<'_>,
+    config: &Maint,
+    phase: Phase,
+    earlier: Option<CallId>,
+) -> Result<StepAnswer, CallError> {
+    let media = &config.media;
+    let places = Places::of(media, context.operation);
+    match phase {
+        Phase::Act => {
+            if let Some(earlier) = earlier
+                && !places.aside.exists()
+                && !places.kept.exists()
+            {
+                std::fs::rename(kept(media, earlier), &places.aside).map_err(failed)?;
+                remove_file(&places.aside.join(MOVED)).map_err(failed)?;
+            }
+            exchange(media, &places).map_err(failed)?;
+            Ok(StepAnswer::Done(Value::Null))
         }
+        Phase::Undo => {
+            exchange_back(media, &places).map_err(failed)?;
+            if let Some(earlier) = earlier
+                && places.aside.exists()
+            {
+                std::fs::rename(&places.aside, kept(media, earlier)).map_err(failed)?;
+            }
+            Ok(StepAnswer::Undone)
+        }
+        Phase::Probe => Ok(StepAnswer::Probed(match (places.kept.exists(), places.aside.exists()) {
+            (true, false) => Probe::Done(Value::Null),
+            (false, _) => Probe::NotDone,
+            (true, true) => Probe::Partial,
+        })),
+    }
+}
+
+/// Removes media that restores have replaced, except of these operations, and what interrupted ones left.
+pub fn tidy(config: &Maint, keep: &[CallId]) -> Result<(), CallError> {
+    let entries = std::fs::read_dir(&config.media).map_err(failed)?;
+    for entry in entries {
+        let entry = entry.map_err(failed)?;
+        let name = entry.file_name();
+        let Some(operation) =
+            name.to_str().and_then(|name| name.strip_prefix(OWN_PREFIX)?.strip_prefix("kept-"))
+        else {
+            continue;
+        };
+        if operation.parse().is_ok_and(|operation: CallId| !keep.contains(&operation)) {
+            remove_tree(&entry.path()).map_err(failed)?;
+        }
+    }
+    Ok(())
+}
+
+/// In the kept folder: all that was there is in it now.
+const MOVED: &str = ".orocloud-moved";
+
+fn remove_tree(path: &Path) -> std::io::Result<()> {
+    match std::fs::remove_dir_all(path) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
+        result => result,
+    }
+}
+
+fn remove_file(path: &Path) -> std::io::Result<()> {
+    match std::fs::remove_file(path) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
+        result => result,
     }
 }
 
@@ -122,8 +194,8 @@ fn exchange(media: &Path, places: &Places) -> std::io::Result<()> {
     if !places.aside.exists() {
         return Ok(());
     }
-    // While the aside folder has its entries, those of the media folder are the old ones.
-    let moved = places.kept.join(".moved");
+    // Until the mark is there, what stands in the media folder is old.
+    let moved = places.kept.join(MOVED);
     if !moved.exists() {
         std::fs::create_dir_all(&places.kept)?;
         for name in entries(media)? {
@@ -135,36 +207,28 @@ fn exchange(media: &Path, places: &Places) -> std::io::Result<()> {
         std::fs::rename(places.aside.join(&name), media.join(&name))?;
     }
     std::fs::remove_dir(&places.aside)?;
-    match std::fs::remove_file(&places.complete) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error),
-        _ => orocloud_durable::sync_parent(&places.kept),
-    }
+    remove_file(&places.complete)?;
+    orocloud_durable::sync_parent(&places.kept)
 }
 
-/// Puts everything back that [`exchange`] moved, and removes what was restored.
+/// Puts everything back that [`exchange`] moved; what took its place is aside again.
 fn exchange_back(media: &Path, places: &Places) -> std::io::Result<()> {
-    let moved = places.kept.join(".moved");
+    if !places.kept.exists() {
+        return Ok(());
+    }
+    let moved = places.kept.join(MOVED);
     if moved.exists() {
         // What stands in the media folder was restored.
         std::fs::create_dir_all(&places.aside)?;
         for name in entries(media)? {
             std::fs::rename(media.join(&name), places.aside.join(&name))?;
         }
-        std::fs::remove_file(&moved)?;
+        remove_file(&moved)?;
     }
-    if places.kept.exists() {
-        for name in entries(&places.kept)? {
-            std::fs::rename(places.kept.join(&name), media.join(&name))?;
-        }
-        std::fs::remove_dir(&places.kept)?;
+    for name in entries(&places.kept)? {
+        std::fs::rename(places.kept.join(&name), media.join(&name))?;
     }
-    if places.aside.exists() {
-        std::fs::remove_dir_all(&places.aside)?;
-    }
-    match std::fs::remove_file(&places.complete) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error),
-        _ => Ok(()),
-    }
+    std::fs::remove_dir(&places.kept)
 }
 
 /// Names in a folder, without our own.
@@ -172,7 +236,7 @@ fn entries(folder: &Path) -> std::io::Result<Vec<std::ffi::OsString>> {
     let mut names = Vec::new();
     for entry in std::fs::read_dir(folder)? {
         let name = entry?.file_name();
-        if !name.to_string_lossy().starts_with(OWN_PREFIX) && name != ".moved" {
+        if !name.to_string_lossy().starts_with(OWN_PREFIX) {
             names.push(name);
         }
     }
@@ -203,8 +267,7 @@ mod tests {
         assert!(!places.aside.exists() && !places.complete.exists());
         exchange_back(media, &places).unwrap();
         exchange_back(media, &places).unwrap();
-        let left: Vec<_> =
-            std::fs::read_dir(media).unwrap().map(|entry| entry.unwrap().file_name()).collect();
-        assert_eq!(left, ["old"]);
+        assert!(media.join("old").exists() && !media.join("new").exists());
+        assert!(places.aside.join("new").exists() && !places.kept.exists());
     }
 }

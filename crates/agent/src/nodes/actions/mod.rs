@@ -122,7 +122,7 @@ pub async fn run(
     action: &StepAction,
 ) -> Result<StepAnswer, CallError> {
     match action {
-        StepAction::MediaSnapshot { .. } | StepAction::MediaRestore { .. } => {
+        StepAction::MediaSnapshot { .. } | StepAction::MediaAside { .. } | StepAction::MediaSwap { .. } => {
             media::run(context, phase, action).await
         }
         StepAction::PointPublish { .. } | StepAction::RestoreRecord { .. } => {

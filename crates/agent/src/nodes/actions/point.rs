@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use orocloud_protocol::backup::{DatabaseBackup, MediaSnapshot, PastRestore, RecoveryPoint};
 use orocloud_protocol::node::{Phase, Probe, StepAction, StepAnswer, Swapped};
-use orocloud_protocol::{CallError, EventBody, NoteLevel, PointName};
+use orocloud_protocol::{CallError, CallId, EventBody, NoteLevel, PointName};
 use serde::Serialize;
 use serde_json::Value;
 
@@ -107,9 +107,17 @@ async fn let_go(context: &ActionContext<'_>, points: &Points) -> Result<(), Call
         let text = format!("recovery point {} has expired and is removed", record.point.name);
         context.events.emit(EventBody::Note { level: NoteLevel::Info, text });
     }
-    if let Some(maint) = &context.node.config.maint
-        && !snapshots.is_empty()
-    {
+    let Some(maint) = &context.node.config.maint else { return Ok(()) };
+    let now = Timestamp::now();
+    let mut promised: Vec<CallId> = points
+        .restores()?
+        .into_iter()
+        .filter(|record| record.restore.undo_until.is_some_and(|until| until > now))
+        .map(|record| record.restore.operation)
+        .collect();
+    promised.push(context.operation);
+    super::media::tidy(maint, &promised)?;
+    if !snapshots.is_empty() {
         let restic = Restic::new(&context.node.processes, maint);
         restic.forget(&snapshots).await?;
         restic.prune(&context.cancel).await?;

@@ -1,6 +1,6 @@
 //! The application's database for a first deployment.
 
-use std::path::PathBuf;
+use std::path::Path;
 
 use orocloud_protocol::CallError;
 use orocloud_protocol::node::{Phase, Probe, SourceFetched, StepAnswer};
@@ -107,7 +107,7 @@ async fn empty(client: &Client) -> Result<(), CallError> {
     client.batch_execute(&statements).await.map_err(failed("emptying the database"))
 }
 
-fn write_note(note: &PathBuf) -> Result<(), CallError> {
+fn write_note(note: &Path) -> Result<(), CallError> {
     let folder = note.parent().map(std::fs::create_dir_all).unwrap_or(Ok(()));
     folder
         .and_then(|()| orocloud_durable::write_json(note, &FoundEmpty { format: 1 }, 0o640))
