@@ -30,6 +30,8 @@ pub struct Agent {
     pub accounts: Option<Accounts>,
     /// What holds long-running programs up.
     pub service_manager: ServiceManagerConfig,
+    /// The certificate that this node's sshd shows; `status` warns before it ends.
+    pub host_certificate: Option<PathBuf>,
     /// Whose certificates are believed.
     #[serde(default, rename = "authority")]
     pub authorities: Vec<Authority>,

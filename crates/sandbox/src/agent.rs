@@ -71,6 +71,7 @@ environment_file = "{environment}"
 state = "{state}"
 run = "{run}"
 log = "{log}"
+host_certificate = "{certificate}"
 
 [service_manager]
 kind = "supervisor"
@@ -81,6 +82,7 @@ socket = "{supervisor}"
         state = node.root.join("state").display(),
         run = node.root.join("run").display(),
         log = node.root.join("log").display(),
+        certificate = ca::certificate(&node.etc("ssh_host_ed25519_key")).display(),
         supervisor = node.supervisor_socket().display(),
     );
     if blueprint.accounts.separate {

@@ -5,6 +5,7 @@ pub mod database_info;
 pub mod logs;
 pub mod marks;
 pub mod output;
+pub mod status;
 
 use std::sync::Arc;
 
