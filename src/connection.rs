@@ -149,10 +149,14 @@ const HELLO: Duration = Duration::from_secs(15);
 /// A query without a sign of life for so long has failed.
 const QUERY: Duration = Duration::from_secs(60);
 
+/// A connection that was not used for so long is made anew.
+const IDLE: Duration = Duration::from_secs(10);
+
 /// Makes calls to one environment, over one connection as long as that holds.
 pub struct Client {
     destination: Destination,
     open: Option<Lines>,
+    used: Instant,
     hello: Option<Hello>,
     passphrase: Option<String>,
 }
@@ -160,7 +164,7 @@ pub struct Client {
 impl Client {
     /// A client that has not connected yet.
     pub fn new(destination: Destination) -> Self {
-        Self { destination, open: None, hello: None, passphrase: None }
+        Self { destination, open: None, used: Instant::now(), hello: None, passphrase: None }
     }
 
     /// What the agent said of itself, once it did.
@@ -180,9 +184,25 @@ impl Client {
         watcher: &mut dyn Watcher,
         mut signals: Option<&mut Signals>,
     ) -> Result<Ending, CallFailure> {
+        if self.used.elapsed() > IDLE {
+            // Nobody answered the server's questions for a sign of life meanwhile: it may be about to hang up.
+            self.open = None;
+        }
         if self.open.is_none() {
             self.connect_first(watcher)?;
         }
+        let result = self.follow(outgoing, watcher, signals.as_deref_mut());
+        self.used = Instant::now();
+        result
+    }
+
+    /// Makes a call on the open connection, and on the next one when that is lost.
+    fn follow(
+        &mut self,
+        outgoing: &mut Outgoing,
+        watcher: &mut dyn Watcher,
+        mut signals: Option<&mut Signals>,
+    ) -> Result<Ending, CallFailure> {
         let mut interruptions = 0;
         loop {
             match self.attempt(outgoing, watcher, signals.as_deref_mut(), &mut interruptions) {
@@ -334,6 +354,9 @@ impl Client {
                         Flow::LeaveAfter(pause) => leave_at = Some(Instant::now() + pause),
                         flow => return Ok(flow.ending()),
                     }
+                }
+                Woken::OutputClosed => {
+                    return Err(io::Error::from(io::ErrorKind::BrokenPipe).into());
                 }
                 Woken::Deadline => {
                     let now = Instant::now();

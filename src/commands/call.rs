@@ -151,6 +151,9 @@ impl Context {
         each: impl FnMut(&mut Ui, &Event) -> io::Result<()> + 'static,
     ) -> Result<Streamed<C::Answer>, Failure> {
         let mut signals = Signals::listen(Some(again))?;
+        if resume == Resume::Cursor {
+            signals.watch_output();
+        }
         let mut outgoing = outgoing::<C>(new_id(), params, resume)?;
         outgoing.deadline = timeout.map(|timeout| Instant::now() + timeout);
         let mut each = Some(each);

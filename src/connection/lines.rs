@@ -21,6 +21,8 @@ pub enum Woken {
     Interrupted(usize),
     /// The deadline passed.
     Deadline,
+    /// Nobody reads our stdout any more.
+    OutputClosed,
 }
 
 /// The connection is gone; a sentence says how.
@@ -51,6 +53,8 @@ impl Lines {
     /// Waits for a line, for Ctrl-C or for the deadline.
     pub fn wait(&mut self, signals: Option<&mut Signals>, deadline: Option<Instant>) -> Result<Woken, Lost> {
         let mut signals = signals;
+        // What we did meanwhile, writing or asking a person, is no silence of the other side.
+        self.heard = Instant::now();
         loop {
             if let Some(signals) = signals.as_deref_mut() {
                 let count = signals.take();
@@ -68,12 +72,14 @@ impl Lines {
             if deadline.is_some_and(|deadline| deadline <= Instant::now()) {
                 return Ok(Woken::Deadline);
             }
-            self.sleep(signals.as_deref(), deadline)?;
+            if self.sleep(signals.as_deref(), deadline)? {
+                return Ok(Woken::OutputClosed);
+            }
         }
     }
 
-    /// Polls once, for at most as long as until the next thing that is due.
-    fn sleep(&mut self, signals: Option<&Signals>, deadline: Option<Instant>) -> Result<(), Lost> {
+    /// Polls once, for at most as long as until the next thing that is due; whether our output was closed.
+    fn sleep(&mut self, signals: Option<&Signals>, deadline: Option<Instant>) -> Result<bool, Lost> {
         let now = Instant::now();
         let mut longest = deadline.map(|deadline| deadline.saturating_duration_since(now));
         if let Some(next) = self.transport.keep_alive().map_err(|error| Lost(error.to_string()))? {
@@ -91,26 +97,24 @@ impl Lines {
             flags |= PollFlags::OUT;
         }
         let timeout = longest.and_then(|longest| Timespec::try_from(longest).ok());
-        let transport = PollFd::from_borrowed_fd(self.transport.descriptor(), flags);
-        let result = match signals {
-            Some(signals) => {
-                let pipe = PollFd::from_borrowed_fd(signals.descriptor(), PollFlags::IN);
-                let mut polled = [transport, pipe];
-                poll(&mut polled, timeout.as_ref()).map(|_| polled[0].revents())
-            }
-            None => {
-                let mut polled = [transport];
-                poll(&mut polled, timeout.as_ref()).map(|_| polled[0].revents())
-            }
-        };
-        match result {
-            Ok(events) => {
-                if events.contains(PollFlags::IN) {
+        let mut polled = vec![PollFd::from_borrowed_fd(self.transport.descriptor(), flags)];
+        if let Some(signals) = signals {
+            polled.push(PollFd::from_borrowed_fd(signals.descriptor(), PollFlags::IN));
+            // No flags: a closed reader is reported anyhow.
+            polled
+                .extend(signals.output().map(|output| PollFd::from_borrowed_fd(output, PollFlags::empty())));
+        }
+        match poll(&mut polled, timeout.as_ref()) {
+            Ok(_) => {
+                let is_closed = polled
+                    .get(2)
+                    .is_some_and(|output| output.revents().intersects(PollFlags::ERR | PollFlags::HUP));
+                if polled[0].revents().contains(PollFlags::IN) {
                     self.heard = Instant::now();
                 }
-                Ok(())
+                Ok(is_closed)
             }
-            Err(rustix::io::Errno::INTR) => Ok(()),
+            Err(rustix::io::Errno::INTR) => Ok(false),
             Err(error) => Err(Lost(io::Error::from(error).to_string())),
         }
     }

@@ -1,13 +1,14 @@
 //! Ctrl-C while a call runs: a byte in a pipe that is polled along with the connection.
 
 use std::io::{self, Read};
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::fs::{FileType, fstat};
 use signal_hook::SigId;
 use signal_hook::consts::SIGINT;
 use signal_hook::{flag, low_level};
@@ -17,6 +18,7 @@ pub struct Signals {
     pipe: UnixStream,
     ends_at_once: Arc<AtomicBool>,
     ids: Vec<SigId>,
+    output: Option<OwnedFd>,
 }
 
 impl Signals {
@@ -33,7 +35,22 @@ impl Signals {
             ids.push(flag::register(SIGINT, Arc::clone(&armed))?);
         }
         ids.push(low_level::pipe::register(SIGINT, theirs)?);
-        Ok(Self { pipe: ours, ends_at_once: armed, ids })
+        Ok(Self { pipe: ours, ends_at_once: armed, ids, output: None })
+    }
+
+    /// Also notices that whoever reads our stdout has gone, before there is something to write.
+    pub fn watch_output(&mut self) {
+        let is_pipe = fstat(io::stdout()).is_ok_and(|stat| {
+            matches!(FileType::from_raw_mode(stat.st_mode), FileType::Fifo | FileType::Socket)
+        });
+        if is_pipe {
+            self.output = io::stdout().as_fd().try_clone_to_owned().ok();
+        }
+    }
+
+    /// Our stdout, where its reader is watched.
+    pub fn output(&self) -> Option<BorrowedFd<'_>> {
+        self.output.as_ref().map(AsFd::as_fd)
     }
 
     /// What to poll.
