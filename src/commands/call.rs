@@ -216,7 +216,15 @@ impl Context {
                 Ending::Cancel => {
                     self.ui.note("Cancelling …");
                     let params = operation::CancelParams { operation: id };
-                    let answer = self.query::<operation::Cancel>(&params)?;
+                    let answer =
+                        self.query::<operation::Cancel>(&params).map_err(|failure| match failure {
+                            Failure::Call(error) => {
+                                let mut still = still_running("not cancelled", id).because(&error.message);
+                                still.causes.extend(error.causes);
+                                still.into()
+                            }
+                            failure => failure,
+                        })?;
                     if !answer.cancelled {
                         self.ui.warn("it is past the point from which it can be undone, and goes on");
                     }

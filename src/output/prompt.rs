@@ -120,7 +120,7 @@ impl Ui {
             }
             confirmation.environment = Some(environment.clone());
         } else if !answers.force && !self.confirm(question) {
-            return Err(not_given("the answer was no").hint(command("another answer")));
+            return Err(not_given("the answer was no"));
         }
         Ok(confirmation)
     }
