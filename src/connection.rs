@@ -182,7 +182,7 @@ impl Client {
         &mut self,
         outgoing: &mut Outgoing,
         watcher: &mut dyn Watcher,
-        mut signals: Option<&mut Signals>,
+        signals: Option<&mut Signals>,
     ) -> Result<Ending, CallFailure> {
         if self.used.elapsed() > IDLE {
             // Nobody answered the server's questions for a sign of life meanwhile: it may be about to hang up.
@@ -191,7 +191,7 @@ impl Client {
         if self.open.is_none() {
             self.connect_first(watcher)?;
         }
-        let result = self.follow(outgoing, watcher, signals.as_deref_mut());
+        let result = self.follow(outgoing, watcher, signals);
         self.used = Instant::now();
         result
     }

@@ -382,16 +382,10 @@ fn an_operation_survives_its_connection_and_shows_each_event_once() {
     let mut operation = outgoing("deploy", Kind::Operation);
     let ending = sshd.client(|_| {}).call(&mut operation, &mut recorder, None).unwrap();
     assert_eq!(ending, Ending::Answer(json!("done")));
-    assert_eq!(
-        recorder.told,
-        [
-            "one",
-            "two",
-            "lost: the other side ended the connection: its program ended with exit code 3",
-            "regained",
-            "three"
-        ]
-    );
+    // Whether the exit code has come by then is a matter of luck: it may follow the end of the data.
+    let lost = recorder.told.remove(2);
+    assert!(lost.starts_with("lost: the other side ended the connection"), "{lost}");
+    assert_eq!(recorder.told, ["one", "two", "regained", "three"]);
     assert!(sshd.read("received").contains("\"after_seq\":2"));
 }
 
