@@ -32,6 +32,8 @@ mod caller;
 mod control;
 mod description;
 mod error;
+#[doc(hidden)]
+pub mod fake_systemctl;
 mod git;
 mod haproxy;
 mod hosts;

@@ -5,7 +5,7 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use orocloud_sandbox::{Options, Sandbox, init, top};
+use orocloud_sandbox::{Options, Sandbox, fake_systemctl, init, top};
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -15,6 +15,9 @@ fn main() -> ExitCode {
             Some(run) => top::run(run),
             None => usage(),
         },
+        Some((verb, [socket, rest @ ..])) if verb == "fake-systemctl" => {
+            fake_systemctl::run(Path::new(socket), rest)
+        }
         Some((verb, rest)) if verb == "hold" => hold(rest.first().map(PathBuf::from)),
         _ => usage(),
     }
@@ -22,7 +25,7 @@ fn main() -> ExitCode {
 
 fn usage() -> ExitCode {
     eprintln!(
-        "usage: orocloud-sandbox run --dir DIR [--type TYPE] [--agent-env=NAME=VALUE]… [--detached]\n       orocloud-sandbox init BOOT_FILE\n       orocloud-sandbox hold [DIR]"
+        "usage: orocloud-sandbox run --dir DIR [--type TYPE] [--agent-env=NAME=VALUE]… [--detached]\n       orocloud-sandbox init BOOT_FILE\n       orocloud-sandbox fake-systemctl SOCKET ARGUMENT…\n       orocloud-sandbox hold [DIR]"
     );
     ExitCode::from(2)
 }

@@ -115,7 +115,7 @@ impl Supervisor {
             return Ok(answer.services);
         }
         let reason = answer.error.unwrap_or_else(|| "it gave no reason".to_owned());
-        let unknown = action == "state" || reason.contains("no service");
+        let unknown = reason.starts_with("there is no service");
         let kind = if unknown { ErrorKind::NotFound } else { ErrorKind::Failed };
         Err(CallError::new(kind, format!("the service {service} could not {action}")).because(reason))
     }
