@@ -1,3 +1,4 @@
 //! What each method does: a query answers, an operation builds a plan.
 
+pub mod backup;
 pub mod log;

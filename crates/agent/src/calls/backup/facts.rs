@@ -1,0 +1,151 @@
+//! What plans and lists are made from.
+
+use std::path::Path;
+
+use jiff::{SignedDuration, Timestamp};
+use orocloud_protocol::backup::{CodeVersion, PastRestore, RecoveryPoint};
+use orocloud_protocol::node::DatabaseInfoAnswer;
+use orocloud_protocol::{CallError, NodeName, NodeRole};
+
+use crate::environment::{Agent, BackupPolicy, Environment};
+use crate::nodes::actions::point::candidate;
+use crate::points::{PointRecord, Points, RestoreRecord};
+use crate::releases;
+use crate::rules::branches::Branches;
+use crate::rules::retention::retain;
+
+/// The nodes that take part.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Places {
+    /// Keeps manifests and media.
+    pub maint: NodeName,
+    /// Keeps the database.
+    pub db: NodeName,
+    /// Serve the shop.
+    pub webs: Vec<NodeName>,
+}
+
+impl Places {
+    /// Of this environment; `maint` is the coordinator itself.
+    pub fn of(environment: &Environment, maint: &NodeName) -> Result<Self, CallError> {
+        let db = environment.with_role(NodeRole::Db).next().ok_or_else(|| {
+            CallError::failed(format!("no node of {} has the role db", environment.name))
+                .hint("name it in environment.toml")
+        })?;
+        Ok(Self {
+            maint: maint.clone(),
+            db: db.name.clone(),
+            webs: environment.with_role(NodeRole::Web).map(|node| node.name.clone()).collect(),
+        })
+    }
+}
+
+/// What maint itself knows: manifests, restores, the recorded release.
+#[derive(Clone, Debug)]
+pub struct Known {
+    /// Recovery points, oldest first.
+    pub points: Vec<PointRecord>,
+    /// Restores, oldest first.
+    pub restores: Vec<RestoreRecord>,
+    /// The release that every node is to serve.
+    pub code: Option<CodeVersion>,
+}
+
+impl Known {
+    /// Reads it.
+    pub fn read(state: &Path) -> Result<Self, CallError> {
+        let points = Points::new(state);
+        Ok(Self { points: points.all()?, restores: points.restores()?, code: releases::recorded(state)? })
+    }
+
+    /// Restores that swapped the database, as the rules look at them.
+    pub fn past_restores(&self) -> Vec<PastRestore> {
+        self.restores
+            .iter()
+            .filter(|record| record.restore.to_timeline > 0)
+            .map(|record| record.restore.clone())
+            .collect()
+    }
+
+    /// Restores whose replaced side is still promised.
+    pub fn promised(&self, now: Timestamp) -> Vec<orocloud_protocol::CallId> {
+        self.restores
+            .iter()
+            .filter(|record| record.restore.undo_until.is_some_and(|until| until > now))
+            .map(|record| record.restore.operation)
+            .collect()
+    }
+
+    /// Recovery points as lists show them, with the end that the rule of retention gives each; oldest first.
+    pub fn listed(&self, policy: &BackupPolicy, now: Timestamp) -> Vec<RecoveryPoint> {
+        let candidates: Vec<_> = self.points.iter().map(candidate).collect();
+        self.points
+            .iter()
+            .zip(retain(&candidates, policy.keep, now))
+            .map(|(record, verdict)| RecoveryPoint { expires_at: verdict.expires_at, ..record.point.clone() })
+            .collect()
+    }
+
+    /// Backup labels of the recovery points that stay.
+    pub fn kept_sets(&self, policy: &BackupPolicy, now: Timestamp) -> Vec<String> {
+        let candidates: Vec<_> = self.points.iter().map(candidate).collect();
+        self.points
+            .iter()
+            .zip(retain(&candidates, policy.keep, now))
+            .filter(|(_, verdict)| verdict.keep)
+            .map(|(record, _)| record.point.database.set.clone())
+            .collect()
+    }
+
+    /// The code that ran at a moment: of the newest recovery point at or before it, unless a restore or a switch
+    /// changed it since, of which later points tell.
+    pub fn code_at(&self, moment: Timestamp, timelines: &[u32]) -> Option<&CodeVersion> {
+        self.points
+            .iter()
+            .rev()
+            .filter(|record| timelines.contains(&record.point.database.timeline))
+            .find(|record| record.point.at <= moment)
+            .and_then(|record| record.point.code.as_ref())
+    }
+}
+
+/// All of it.
+#[derive(Debug)]
+pub struct Facts<'a> {
+    /// The environment.
+    pub environment: &'a Environment,
+    /// The nodes.
+    pub places: Places,
+    /// The agent's clock.
+    pub now: Timestamp,
+    /// What maint knows.
+    pub known: Known,
+    /// What the database node knows.
+    pub info: DatabaseInfoAnswer,
+}
+
+impl<'a> Facts<'a> {
+    /// From what maint has and the database node told.
+    pub fn new(config: &'a Agent, info: DatabaseInfoAnswer, now: Timestamp) -> Result<Self, CallError> {
+        Ok(Self {
+            environment: &config.environment,
+            places: Places::of(&config.environment, &config.node)?,
+            now,
+            known: Known::read(&config.state)?,
+            info,
+        })
+    }
+
+    /// Which timeline was live when.
+    pub fn branches(&self) -> Branches {
+        Branches::new(&self.info, &self.known.past_restores())
+    }
+
+    /// Until when what a restore replaces is kept.
+    pub fn undo_until(&self, keep_old: Option<u64>) -> Timestamp {
+        let seconds = keep_old
+            .and_then(|seconds| i64::try_from(seconds).ok())
+            .unwrap_or(i64::from(self.environment.backup.keep_old_hours) * 3600);
+        self.now.checked_add(SignedDuration::from_secs(seconds)).unwrap_or(Timestamp::MAX)
+    }
+}

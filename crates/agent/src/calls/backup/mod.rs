@@ -1,0 +1,7 @@
+//! Recovery points: taking them, listing them, what can be restored, restoring.
+
+pub mod answer;
+pub mod facts;
+pub mod point;
+pub mod restore;
+pub mod window;
