@@ -1,13 +1,27 @@
 //! `log.tail` and `log.sources`: the logs of all nodes as one.
 
+mod follow;
+mod history;
+mod hold;
+mod position;
+mod tail;
+#[cfg(test)]
+mod tests;
+
 use std::pin::Pin;
 use std::sync::Arc;
+use std::time::Duration;
 
-use orocloud_protocol::log::{SourcesAnswer, TailAnswer, TailParams};
+use orocloud_protocol::log::{LogSource, SourcesAnswer, TailAnswer, TailParams};
 use orocloud_protocol::node::{LogSourcesAnswer, LogTailParams};
-use orocloud_protocol::{CallError, EventBody, NodeName};
+use orocloud_protocol::{CallError, ErrorKind, EventBody, NodeName, SourceName};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
+
+use crate::app_config::nearest;
+
+/// A node that lists its logs for longer than this is away.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// A call to a node that is under way.
 pub type NodeCall<T> = Pin<Box<dyn Future<Output = Result<T, CallError>> + Send>>;
@@ -33,17 +47,89 @@ pub trait NodeLogs: Send + Sync + 'static {
 }
 
 /// Which logs there are. Nodes that do not answer are named.
-pub async fn sources(_nodes: Arc<dyn NodeLogs>) -> Result<SourcesAnswer, CallError> {
-    Err(CallError::internal("this agent reads no logs yet"))
+pub async fn sources(nodes: Arc<dyn NodeLogs>) -> Result<SourcesAnswer, CallError> {
+    let all = nodes.nodes();
+    list(&*nodes, all).await
+}
+
+async fn list(nodes: &dyn NodeLogs, names: Vec<NodeName>) -> Result<SourcesAnswer, CallError> {
+    let mut answer = SourcesAnswer { items: Vec::new(), away: Vec::new() };
+    // All at once: each call is on its way before the first is waited for.
+    let calls: Vec<_> = names
+        .into_iter()
+        .map(|node| (tokio::spawn(tokio::time::timeout(PATIENCE, nodes.sources(&node))), node))
+        .collect();
+    for (call, node) in calls {
+        match call.await.map_err(|error| CallError::internal("listing logs ended early").because(error))? {
+            Ok(Ok(found)) => answer.items.extend(found.items),
+            Ok(Err(error)) if error.kind != ErrorKind::Unreachable => {
+                return Err(error.context(format!("{node} cannot list its logs")));
+            }
+            Ok(Err(_)) | Err(_) => answer.away.push(node),
+        }
+    }
+    answer.items.sort_by(|a: &LogSource, b| (&a.source, &a.node).cmp(&(&b.source, &b.node)));
+    Ok(answer)
 }
 
 /// Entries of all nodes merged by time. Waits whenever `events` is full; ends well when `end` is set or the
 /// receiver is gone.
 pub async fn tail(
-    _nodes: Arc<dyn NodeLogs>,
-    _params: TailParams,
-    _events: mpsc::Sender<EventBody>,
-    _end: CancellationToken,
+    nodes: Arc<dyn NodeLogs>,
+    params: TailParams,
+    events: mpsc::Sender<EventBody>,
+    end: CancellationToken,
 ) -> Result<TailAnswer, CallError> {
-    Err(CallError::internal("this agent reads no logs yet"))
+    let mut names = chosen_nodes(nodes.nodes(), &params.nodes)?;
+    names.sort();
+    if !params.sources.is_empty() {
+        let known = list(&*nodes, names.clone()).await?;
+        check_sources(&params.sources, &known)?;
+        // Others have nothing to say; a node that is away may.
+        names.retain(|node| {
+            known.away.contains(node)
+                || known.items.iter().any(|item| item.node == *node && params.sources.contains(&item.source))
+        });
+    }
+    tail::run(nodes, names, params, events, end).await
+}
+
+fn chosen_nodes(all: Vec<NodeName>, wanted: &[NodeName]) -> Result<Vec<NodeName>, CallError> {
+    let Some(unknown) = wanted.iter().find(|node| !all.contains(node)) else {
+        return Ok(if wanted.is_empty() {
+            all
+        } else {
+            all.into_iter().filter(|node| wanted.contains(node)).collect()
+        });
+    };
+    let error = CallError::usage(format!("there is no node {unknown}"));
+    Err(with_nearest(error, unknown.as_str(), all.iter().map(NodeName::as_str), "nodes"))
+}
+
+fn check_sources(wanted: &[SourceName], known: &SourcesAnswer) -> Result<(), CallError> {
+    let is_known = |source: &SourceName| known.items.iter().any(|item| item.source == *source);
+    let Some(unknown) = wanted.iter().find(|source| !is_known(source)) else { return Ok(()) };
+    // Somebody who is away may have it.
+    if !known.away.is_empty() {
+        return Ok(());
+    }
+    let mut names: Vec<&str> = known.items.iter().map(|item| item.source.as_str()).collect();
+    names.dedup();
+    let error = CallError::usage(format!("there is no log {unknown}"));
+    Err(with_nearest(error, unknown.as_str(), names.into_iter(), "logs")
+        .hint("list them with their nodes: orocloud-cli log:sources"))
+}
+
+fn with_nearest<'a>(
+    error: CallError,
+    word: &str,
+    known: impl Iterator<Item = &'a str> + Clone,
+    what: &str,
+) -> CallError {
+    let all = known.clone().collect::<Vec<_>>().join(", ");
+    let error = match nearest(word, known).first() {
+        Some(near) => error.hint(format!("did you mean {near}")),
+        None => error,
+    };
+    error.hint(format!("the {what} are: {all}"))
 }
