@@ -1,0 +1,273 @@
+//! `status`: one board of what is there, what is not, and the next command.
+
+use std::collections::BTreeMap;
+
+use jiff::{SignedDuration, Timestamp};
+use orocloud_protocol::backup::CodeVersion;
+use orocloud_protocol::node::DatabaseInfoAnswer;
+use orocloud_protocol::operation::{OperationState, OperationSummary};
+use orocloud_protocol::status::{Health, StatusRow};
+use orocloud_protocol::{CallError, NodeName, NodeRole, ReleaseName, node, status};
+
+use crate::calls::backup::facts::Known;
+use crate::environment::{BackupSchedule, Environment};
+
+/// A recovery point every hour, and some patience.
+const POINT_AGE: SignedDuration = SignedDuration::from_mins(130);
+
+/// An idle server closes a segment a minute.
+const ARCHIVE_AGE: SignedDuration = SignedDuration::from_mins(15);
+
+/// What each node answered, in the order of environment.toml.
+pub type Answers = Vec<(NodeName, Result<node::StatusAnswer, CallError>)>;
+
+/// What the board is made from.
+#[derive(Debug)]
+pub struct Facts<'a> {
+    /// The environment.
+    pub environment: &'a Environment,
+    /// The agent's clock.
+    pub now: Timestamp,
+    /// The nodes.
+    pub nodes: Answers,
+    /// What the database node knows of its archive; `None` where there is no such node.
+    pub database: Option<Result<DatabaseInfoAnswer, CallError>>,
+    /// What maint knows.
+    pub known: Known,
+    /// Operations that have not ended.
+    pub operations: Vec<OperationSummary>,
+}
+
+/// Puts everything on one board, the worst first.
+pub fn board(facts: &Facts<'_>) -> status::StatusAnswer {
+    let environment = facts.environment;
+    let mut rows = Vec::new();
+    for (name, answer) in &facts.nodes {
+        match answer {
+            Ok(answer) => rows.extend(answer.rows.iter().cloned()),
+            Err(error) => rows.push(away(name, error)),
+        }
+    }
+    rows.push(application(facts.known.code.as_ref(), &serving(environment, &facts.nodes)));
+    rows.extend(maintenance_differs(&facts.nodes));
+    rows.push(backups(facts));
+    rows.extend(facts.operations.iter().map(operation));
+    // Stable: what is equally bad stays in the order of the nodes.
+    rows.sort_by_key(|row| std::cmp::Reverse(row.health));
+    status::StatusAnswer {
+        environment: environment.name.clone(),
+        kind: environment.kind,
+        health: rows.first().map_or(Health::Ok, |row| row.health),
+        rows,
+    }
+}
+
+fn row(part: &str, health: Health, detail: impl Into<String>, next: Option<String>) -> StatusRow {
+    StatusRow { part: part.to_owned(), node: None, health, detail: detail.into(), next }
+}
+
+fn away(name: &NodeName, error: &CallError) -> StatusRow {
+    let detail = format!("cannot be reached: {error}");
+    StatusRow {
+        node: Some(name.clone()),
+        ..row("node", Health::Down, detail, Some("orocloud-cli env:info".into()))
+    }
+}
+
+/// The web nodes that answered, each with what it serves.
+fn serving<'a>(
+    environment: &Environment,
+    nodes: &'a Answers,
+) -> Vec<(&'a NodeName, Option<&'a ReleaseName>)> {
+    let is_web =
+        |name: &NodeName| environment.node(name).is_some_and(|node| node.roles.contains(&NodeRole::Web));
+    nodes
+        .iter()
+        .filter(|(name, _)| is_web(name))
+        .filter_map(|(name, answer)| Some((name, answer.as_ref().ok()?.release.as_ref())))
+        .collect()
+}
+
+/// What is to be served against what is.
+fn application(recorded: Option<&CodeVersion>, serving: &[(&NodeName, Option<&ReleaseName>)]) -> StatusRow {
+    let Some(version) = recorded else {
+        let served: Vec<String> = serving
+            .iter()
+            .filter_map(|(node, release)| Some(format!("{node} serves release {}", (*release)?)))
+            .collect();
+        return match served.is_empty() {
+            true => row(
+                "application",
+                Health::Absent,
+                "nothing is deployed yet",
+                Some("orocloud-cli deploy --reference=…".to_owned()),
+            ),
+            false => row(
+                "application",
+                Health::Warning,
+                format!("no release is recorded, but {}", served.join(", ")),
+                Some("orocloud-cli log:list".to_owned()),
+            ),
+        };
+    };
+    let CodeVersion { release, reference, commit, .. } = version;
+    let short = commit.get(..10).unwrap_or(commit);
+    let detail = format!("{reference} (release {release}, commit {short})");
+    let other: Vec<String> = serving
+        .iter()
+        .filter(|(_, served)| *served != Some(release))
+        .map(|(node, served)| match served {
+            Some(served) => format!("{node} serves release {served}"),
+            None => format!("{node} serves nothing"),
+        })
+        .collect();
+    if other.is_empty() {
+        let nodes: Vec<&str> = serving.iter().map(|(node, _)| node.as_str()).collect();
+        return row("application", Health::Ok, format!("{detail} on {}", nodes.join(", ")), None);
+    }
+    row(
+        "application",
+        Health::Down,
+        format!("{detail} is recorded, but {}", other.join(", ")),
+        Some("orocloud-cli operation:list".to_owned()),
+    )
+}
+
+/// A page that is up on some web nodes alone is a fault, whoever is to blame.
+fn maintenance_differs(nodes: &Answers) -> Option<StatusRow> {
+    let mut by_state: BTreeMap<bool, Vec<&str>> = BTreeMap::new();
+    for (name, answer) in nodes {
+        if let Some(on) = answer.as_ref().ok().and_then(|answer| answer.maintenance) {
+            by_state.entry(on).or_default().push(name.as_str());
+        }
+    }
+    let (on, off) = (by_state.get(&true)?, by_state.get(&false)?);
+    let detail = format!("the page is up on {} but not on {}", on.join(", "), off.join(", "));
+    Some(row("maintenance", Health::Warning, detail, Some("orocloud-cli operation:list".to_owned())))
+}
+
+/// How old the newest moment is that can be restored.
+fn backups(facts: &Facts<'_>) -> StatusRow {
+    let points = &facts.known.points;
+    let Some(newest) = points.last().map(|record| &record.point) else {
+        let deployed = facts.known.code.is_some();
+        let next = deployed.then(|| "orocloud-cli backup:create".to_owned());
+        let health = if deployed { Health::Warning } else { Health::Absent };
+        return row("backups", health, "no recovery point yet", next);
+    };
+    let now = facts.now;
+    let mut detail = format!("{} recovery points, the newest {}", points.len(), newest.name);
+    let mut health = Health::Ok;
+    let scheduled = facts.environment.backup.schedule == BackupSchedule::Hourly;
+    if scheduled && now.duration_since(newest.at) > POINT_AGE {
+        detail += &format!(" is {} old", age(now.duration_since(newest.at)));
+        health = Health::Warning;
+    }
+    match &facts.database {
+        Some(Ok(info)) => match info.last_archived_at {
+            Some(at) => {
+                let since = now.duration_since(at);
+                detail += &format!("; newest archived moment {at:.0}, {} ago", age(since));
+                if since > ARCHIVE_AGE {
+                    health = Health::Warning;
+                }
+            }
+            None => {
+                detail += "; nothing is archived on the live timeline";
+                health = Health::Warning;
+            }
+        },
+        Some(Err(error)) => {
+            detail += &format!("; the newest moment is not known: {error}");
+            health = Health::Warning;
+        }
+        None => {}
+    }
+    let next = if health == Health::Ok { "orocloud-cli backup:window" } else { "orocloud-cli log:list" };
+    row("backups", health, detail, Some(next.to_owned()))
+}
+
+fn operation(summary: &OperationSummary) -> StatusRow {
+    let OperationSummary { id, command, caller, state, step, waiting_for, .. } = summary;
+    let mut detail = format!("{command} by {caller}");
+    if let Some(step) = step {
+        detail += &format!(", at {step}");
+    }
+    let health = match (state, waiting_for) {
+        (_, Some(node)) => {
+            detail += &format!(", waits for {node}");
+            Health::Warning
+        }
+        (OperationState::Recovering | OperationState::Cancelling, None) => Health::Warning,
+        _ => Health::Ok,
+    };
+    row("operation", health, detail, Some(format!("orocloud-cli log:view {id} --follow")))
+}
+
+/// The largest unit that says enough.
+fn age(duration: SignedDuration) -> String {
+    match duration.as_secs() {
+        ..120 => format!("{} s", duration.as_secs().max(0)),
+        120..7200 => format!("{} min", duration.as_mins()),
+        7200..172_800 => format!("{} h", duration.as_hours()),
+        _ => format!("{} days", duration.as_hours() / 24),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_application_is_what_the_nodes_serve() {
+        let version = CodeVersion {
+            release: "20261124103200".parse().unwrap(),
+            reference: "1.0.0".parse().unwrap(),
+            commit: "0123456789abcdef".to_owned(),
+            package: "a".repeat(64).parse().unwrap(),
+        };
+        let (web1, web2): (NodeName, NodeName) = ("web1".parse().unwrap(), "web2".parse().unwrap());
+        let other: ReleaseName = "20261123000000".parse().unwrap();
+        let release = &version.release;
+        let cases = [
+            (None, vec![(&web1, None)], Health::Absent, "nothing is deployed yet"),
+            (
+                None,
+                vec![(&web1, Some(&other))],
+                Health::Warning,
+                "no release is recorded, but web1 serves release 20261123000000",
+            ),
+            (
+                Some(&version),
+                vec![(&web1, Some(release)), (&web2, Some(release))],
+                Health::Ok,
+                "1.0.0 (release 20261124103200, commit 0123456789) on web1, web2",
+            ),
+            (
+                Some(&version),
+                vec![(&web1, Some(release)), (&web2, Some(&other))],
+                Health::Down,
+                "1.0.0 (release 20261124103200, commit 0123456789) is recorded, but web2 serves release 20261123000000",
+            ),
+            (
+                Some(&version),
+                vec![(&web1, None)],
+                Health::Down,
+                "1.0.0 (release 20261124103200, commit 0123456789) is recorded, but web1 serves nothing",
+            ),
+        ];
+        for (recorded, serving, health, detail) in cases {
+            let row = application(recorded, &serving);
+            assert_eq!((row.health, row.detail.as_str()), (health, detail));
+        }
+    }
+
+    #[test]
+    fn ages_are_short() {
+        for (seconds, text) in
+            [(-3, "0 s"), (61, "61 s"), (600, "10 min"), (7200, "2 h"), (200_000, "2 days")]
+        {
+            assert_eq!(age(SignedDuration::from_secs(seconds)), text);
+        }
+    }
+}
