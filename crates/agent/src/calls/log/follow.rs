@@ -14,14 +14,14 @@ use super::history::ROOM;
 use super::hold::HoldBack;
 use super::position::Positions;
 use super::tail::{Tail, until};
-use crate::nodes::logs::cursor;
+use crate::nodes::logs::{cursor, weight};
 
 /// The pause before a node is asked again, doubled from the first to the last.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LAST_PAUSE: Duration = Duration::from_secs(5);
 
-/// Entries that are held back at most.
-const MOST_HELD: usize = 4096;
+/// Bytes of entries that are held back at most; beyond that the earliest goes at once.
+const MOST_HELD: usize = 512 * 1024;
 
 /// Entries of a moment may be written, and travel, a little after it.
 const LATE: Duration = Duration::from_millis(1500);
@@ -61,6 +61,7 @@ pub(super) async fn run(tail: &mut Tail) -> Result<(), CallError> {
 
 async fn merge(tail: &mut Tail, receiver: &mut mpsc::Receiver<(usize, FromNode)>) -> Result<(), CallError> {
     let mut hold: HoldBack<(usize, EventBody)> = HoldBack::default();
+    let mut held = 0;
     let mut came = Vec::with_capacity(ROOM);
     let ends = tail.wanted.until.map(|moment| tokio::time::Instant::now() + until(moment) + LATE);
     let ended = async {
@@ -72,7 +73,10 @@ async fn merge(tail: &mut Tail, receiver: &mut mpsc::Receiver<(usize, FromNode)>
     tokio::pin!(ended);
     loop {
         let now = Instant::now();
-        while let Some((place, event)) = hold.due(now) {
+        while let Some((place, event)) =
+            hold.due(now).or_else(|| if held > MOST_HELD { hold.pop() } else { None })
+        {
+            held -= weight(&event);
             if !tail.out.send(&tail.names[place], event, tail.until_match.as_ref()).await {
                 return Ok(());
             }
@@ -83,7 +87,7 @@ async fn merge(tail: &mut Tail, receiver: &mut mpsc::Receiver<(usize, FromNode)>
             () = tail.out.end.cancelled() => return Ok(()),
             () = tail.out.closed() => return Ok(()),
             () = &mut ended => break,
-            count = receiver.recv_many(&mut came, ROOM), if hold.len() < MOST_HELD => {
+            count = receiver.recv_many(&mut came, ROOM) => {
                 if count == 0 {
                     // All nodes have given what there was before `until`.
                     break;
@@ -93,17 +97,19 @@ async fn merge(tail: &mut Tail, receiver: &mut mpsc::Receiver<(usize, FromNode)>
         };
         let (now, clock) = (Instant::now(), Timestamp::now());
         for (place, from) in came.drain(..) {
-            match from {
-                FromNode::Event(event) => match &event {
-                    EventBody::Log { time, cursor, .. } => {
-                        let stream = cursor::key(cursor).unwrap_or_default();
-                        hold.push(now, clock, place, stream, *time, (place, event));
-                    }
-                    _ => hold.push_mark(now, place, (place, event)),
-                },
-                FromNode::Away => hold.push_mark(now, place, (place, gap(&tail.names[place], "away"))),
-                FromNode::Back => hold.push_mark(now, place, (place, gap(&tail.names[place], "back"))),
+            let event = match from {
+                FromNode::Event(event) => event,
+                FromNode::Away => gap(&tail.names[place], "away"),
+                FromNode::Back => gap(&tail.names[place], "back"),
                 FromNode::Failed(error) => return Err(error),
+            };
+            held += weight(&event);
+            match &event {
+                EventBody::Log { time, cursor, .. } => {
+                    let stream = cursor::key(cursor).unwrap_or_default();
+                    hold.push(now, clock, place, stream, *time, (place, event));
+                }
+                _ => hold.push_mark(now, place, (place, event)),
             }
         }
     }

@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::tail::Tail;
 use crate::nodes::logs::cursor::item_cursor;
+use crate::nodes::logs::weight;
 
 /// Events of a node that wait here; the rest waits in its files.
 pub(super) const ROOM: usize = 64;
@@ -20,7 +21,7 @@ pub(super) const ROOM: usize = 64;
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// The last entries of several nodes are known only when all is merged; so many bytes of them are kept until then.
-const MOST_KEPT: usize = 32 << 20;
+const MOST_KEPT: usize = 64 << 20;
 
 /// One node's history.
 struct Stream {
@@ -200,19 +201,20 @@ impl Kept {
 
     fn pass(&mut self, place: usize, event: EventBody) -> Passed {
         let Some(most) = self.most else { return Passed::On(event) };
-        let EventBody::Log { line, .. } = &event else { return Passed::On(event) };
-        self.bytes += line.len();
+        if !matches!(event, EventBody::Log { .. }) {
+            return Passed::On(event);
+        }
+        self.bytes += weight(&event);
         self.entries.push_back((place, event));
         let too_many = self.entries.len() as u64 > most;
         if !too_many && self.bytes <= MOST_KEPT {
             return Passed::Kept;
         }
         self.overflowed |= !too_many;
-        match self.entries.pop_front() {
-            Some((place, EventBody::Log { line, cursor, .. })) => {
-                self.bytes -= line.len();
-                Passed::Outdated(place, cursor)
-            }
+        let Some((place, event)) = self.entries.pop_front() else { return Passed::Kept };
+        self.bytes -= weight(&event);
+        match event {
+            EventBody::Log { cursor, .. } => Passed::Outdated(place, cursor),
             _ => Passed::Kept,
         }
     }

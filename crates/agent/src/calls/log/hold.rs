@@ -144,6 +144,7 @@ impl<T> HoldBack<T> {
     }
 
     /// How many wait.
+    #[cfg(test)]
     pub fn len(&self) -> usize {
         self.waiting.len()
     }

@@ -18,12 +18,14 @@ use super::history::text;
 use super::search;
 use super::span::{RETIRES, Span};
 use super::time::Times;
+use super::weight;
 
 /// More than so many rotated files of a chain are not waited for.
 const MOST_FILES: usize = 4;
 
-/// What one step may give out, and read, before others have their turn.
-const STEP_OUT: usize = 256 * 1024;
+/// What one step may give out, and read, before others have their turn. It is held while a slow reader takes it, by
+/// each of hundreds of tails.
+const STEP_OUT: usize = 48 * 1024;
 const STEP_READ: usize = 4 * 1024 * 1024;
 
 /// When things count as late.
@@ -236,7 +238,7 @@ impl Follower {
         out: &mut Out,
         wall: Timestamp,
     ) -> io::Result<bool> {
-        let mut given = out.iter().map(|(_, event)| size(event)).sum::<usize>();
+        let mut given = out.iter().map(|(_, event)| weight(event)).sum::<usize>();
         loop {
             if given >= STEP_OUT && close == Close::Next {
                 return Ok(true);
@@ -251,7 +253,6 @@ impl Follower {
                 continue;
             }
             let line = text(&entry);
-            given += line.len();
             let cursor = self.cursor()?;
             let event = EventBody::Log {
                 source: self.chain.source.to_string(),
@@ -260,6 +261,7 @@ impl Follower {
                 line,
                 cursor: cursor.to_string(),
             };
+            given += weight(&event);
             out.push((cursor, event));
         }
     }
@@ -374,13 +376,6 @@ impl Follower {
             self.gap(node, Some(lines), "behind", out)?;
         }
         Ok(())
-    }
-}
-
-fn size(event: &EventBody) -> usize {
-    match event {
-        EventBody::Log { line, .. } => line.len(),
-        _ => 0,
     }
 }
 

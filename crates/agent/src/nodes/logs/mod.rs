@@ -76,6 +76,15 @@ pub(crate) fn sources_of(node: NodeName, logs: &BTreeMap<SourceName, LogFiles>) 
 /// An entry of this size waits until all before it are taken, so that a queue never holds two of them.
 const LARGE: usize = 8 * 1024;
 
+/// Bytes of memory that an event takes, about: of a short line, what is around it takes most.
+pub fn weight(event: &EventBody) -> usize {
+    const AROUND: usize = 512;
+    match event {
+        EventBody::Log { line, .. } => AROUND + line.len(),
+        _ => AROUND,
+    }
+}
+
 /// Puts an event into a queue, once there is room. False when `end` is set or nobody takes anything any more.
 pub async fn queue(events: &mpsc::Sender<EventBody>, event: EventBody, end: &CancellationToken) -> bool {
     let large = matches!(&event, EventBody::Log { line, .. } if line.len() > LARGE);

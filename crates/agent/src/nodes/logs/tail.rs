@@ -10,7 +10,6 @@ use orocloud_protocol::{CallError, EventBody, NodeName, NoteLevel, Unit};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use super::Logs;
 use super::cursor::{ChainCursor, NodeCursor};
 use super::filter::{self, Filter};
 use super::follow::{Follower, Limits, Out, Stepped};
@@ -18,10 +17,10 @@ use super::history::History;
 use super::span::{self, Span};
 use super::time::Times;
 use super::watch::Watch;
+use super::{Logs, weight};
 
-/// So much history is read ahead of the receiver.
-const BATCH_BYTES: usize = 64 * 1024;
-const BATCH_ENTRIES: usize = 512;
+/// So much history is handed over at once; twice as much is read ahead.
+const BATCH: usize = 48 * 1024;
 
 /// Without a working inotify, files are looked at so often; with it, in case it misses something.
 const POLL: Duration = Duration::from_millis(250);
@@ -54,7 +53,7 @@ pub(super) async fn run(
     let mut sender = Sender { events, end, entries: 0, cursor: NodeCursor::default(), gone: false };
 
     // It stops with the receiver of its batches, at the latest after the chunk it reads.
-    let (batches, mut received) = mpsc::channel(2);
+    let (batches, mut received) = mpsc::channel(1);
     let reading = tokio::task::spawn_blocking({
         let (logs, filter) = (logs.clone(), filter.clone());
         move || read_history(&logs, &filter, params.lines, after.as_ref(), &batches)
@@ -210,12 +209,10 @@ fn read_history(
         let next = history.next().map_err(|error| unreadable(&logs.node, &error))?;
         let last = next.is_none();
         if let Some((cursor, event)) = next {
-            if let EventBody::Log { line, .. } = &event {
-                bytes += line.len();
-            }
+            bytes += weight(&event);
             out.push((cursor, event));
         }
-        if last || bytes >= BATCH_BYTES || out.len() >= BATCH_ENTRIES {
+        if last || bytes >= BATCH {
             bytes = 0;
             wanted = hand_over(Batch::Events(std::mem::take(&mut out)));
         }
