@@ -1,7 +1,7 @@
 //! One suite that any keeper passes, against a real database with a real archive. A keeper brings a rig (`Rig`) of its
 //! own; the suite knows only [`Keeper`] and SQL.
 
-mod rig;
+pub(crate) mod rig;
 
 use std::time::Duration;
 

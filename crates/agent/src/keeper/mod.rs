@@ -8,7 +8,7 @@ mod plain;
 mod swap;
 
 #[cfg(test)]
-mod contract;
+pub(crate) mod contract;
 
 use jiff::Timestamp;
 use orocloud_protocol::backup::TableRows;

@@ -5,3 +5,6 @@ pub mod facts;
 pub mod point;
 pub mod restore;
 pub mod window;
+
+#[cfg(test)]
+mod walk_tests;

@@ -20,14 +20,14 @@ use crate::service_manager::ServiceManager;
 
 const BIN: &str = "/usr/lib/postgresql/15/bin";
 
-pub(super) struct Rig {
+pub(crate) struct Rig {
     folder: tempfile::TempDir,
-    pub(super) node: NodeRef,
+    pub(crate) node: NodeRef,
 }
 
 impl Rig {
     /// `None` where PostgreSQL is not installed; `cargo xtask test` installs it.
-    pub(super) async fn start() -> Option<Self> {
+    pub(crate) async fn start() -> Option<Self> {
         if !Path::new(BIN).exists() || !Path::new("/usr/bin/pgbackrest").exists() {
             eprintln!("skipped: PostgreSQL 15 or pgBackRest is not installed");
             return None;
@@ -35,11 +35,15 @@ impl Rig {
         let folder = tempfile::Builder::new().prefix("keeper-").tempdir_in("/tmp").unwrap();
         std::fs::set_permissions(folder.path(), std::fs::Permissions::from_mode(0o755)).unwrap();
         let root = folder.path();
-        for name in ["pg", "run", "repository", "log", "lock", "state"] {
+        for name in ["pg", "run", "repository", "log", "lock"] {
             std::fs::create_dir(root.join(name)).unwrap();
         }
         if is_root() {
             run(Command::new("chown").arg("-R").arg("postgres:").arg(root));
+        }
+        // The agent's own, as the tests run.
+        for name in ["state", "media", "restic"] {
+            std::fs::create_dir(root.join(name)).unwrap();
         }
         write_configuration(root);
         let socket = root.join("supervisor.sock");
@@ -101,7 +105,7 @@ impl Rig {
     }
 
     /// Runs SQL in the live database; the first column of the first row, as text.
-    pub(super) async fn sql(&self, statement: &str) -> String {
+    pub(crate) async fn sql(&self, statement: &str) -> String {
         let client = self.server().connect("shop").await.unwrap();
         let answers = client.simple_query(statement).await.unwrap();
         answers
@@ -113,33 +117,33 @@ impl Rig {
             .unwrap_or_default()
     }
 
-    pub(super) async fn orders(&self, number: u32) {
+    pub(crate) async fn orders(&self, number: u32) {
         self.sql(&format!("insert into orders select from generate_series(1, {number})")).await;
     }
 
-    pub(super) async fn count(&self) -> u64 {
+    pub(crate) async fn count(&self) -> u64 {
         self.sql("select count(*) from orders").await.parse().unwrap()
     }
 
     /// A moment behind everything that was committed, and before everything that will be.
-    pub(super) async fn moment(&self) -> Timestamp {
+    pub(crate) async fn moment(&self) -> Timestamp {
         let text = self.sql("select (extract(epoch from clock_timestamp()) * 1000000)::bigint").await;
         timestamp_of(text.parse().ok()).unwrap()
     }
 
     /// Waits until all that is committed is archived.
-    pub(super) async fn archived(&self) {
+    pub(crate) async fn archived(&self) {
         let client = self.server().connect("postgres").await.unwrap();
         archived_marker(&client).await.unwrap();
     }
 
-    pub(super) async fn backup(&self, kind: &str) -> String {
+    pub(crate) async fn backup(&self, kind: &str) -> String {
         let engine = PgBackRest::new(&self.node.processes, self.node.config.database.as_ref().unwrap());
         engine.backup(kind, "test", &EventSink::none(), &CancellationToken::new()).await.unwrap()
     }
 
     /// Makes the server fail when it is started from the one copy there is.
-    pub(super) fn spoil_copy(&self) {
+    pub(crate) fn spoil_copy(&self) {
         let script = format!(
             "for file in {}.aside-*/postgresql.auto.conf; do echo 'max_connections = none' >> $file; done",
             self.data()
@@ -147,8 +151,13 @@ impl Rig {
         self.as_database(&["/bin/sh", "-c", &script]);
     }
 
+    /// Its folder.
+    pub(crate) fn root(&self) -> &Path {
+        self.folder.path()
+    }
+
     /// What lies beside the live folder, with it.
-    pub(super) fn beside(&self) -> Vec<String> {
+    pub(crate) fn beside(&self) -> Vec<String> {
         let mut names: Vec<String> = std::fs::read_dir(self.folder.path().join("pg"))
             .unwrap()
             .map(|entry| entry.unwrap().file_name().into_string().unwrap())
@@ -158,13 +167,13 @@ impl Rig {
     }
 
     /// What is set beside postgresql.conf.
-    pub(super) fn settings(&self) -> String {
+    pub(crate) fn settings(&self) -> String {
         let path = format!("{}/postgresql.auto.conf", self.data());
         String::from_utf8(as_database(&["/bin/cat", &path]).output().unwrap().stdout).unwrap()
     }
 
     /// The live server dies, and its data folder with it as far as the service manager is concerned.
-    pub(super) fn kill(&self) {
+    pub(crate) fn kill(&self) {
         self.as_database(&[&format!("{BIN}/pg_ctl"), "-D", &self.data(), "-m", "immediate", "stop"]);
     }
 
@@ -228,10 +237,11 @@ fn write_configuration(root: &Path) {
     text(
         "environment.toml",
         "format = 1\nname = \"acme-prod1\"\nproject = \"acme\"\ntype = \"prod\"\nurl = \"http://127.0.0.1/\"\n\
-         keeper = \"postgresql\"\n[[node]]\nname = \"db1\"\nroles = [\"db\"]\nzone = \"a\"\naddress = \"127.0.0.1\"\n\
+         keeper = \"postgresql\"\n[[node]]\nname = \"db1\"\nroles = [\"maint\", \"db\"]\nzone = \"a\"\naddress = \"127.0.0.1\"\n\
          [application]\ndocument_root = \"public\"\n[repository]\nurl = \"/none\"\n[backup]\nschedule = \"off\"\n"
             .into(),
     );
+    text("restic-password", "secret".into());
     text(
         "agent.toml",
         format!(
@@ -239,7 +249,11 @@ fn write_configuration(root: &Path) {
              log = \"{log}\"\n[service_manager]\nkind = \"supervisor\"\nsocket = \"{socket}\"\n[database]\n\
              service = \"postgresql\"\ndata = \"{data}\"\nbin = \"{BIN}\"\nsocket_dir = \"{run}\"\nport = 5432\n\
              superuser = \"postgres\"\nname = \"shop\"\npgbackrest_config = \"{backrest}\"\nstanza = \"t\"\n\
-             process_max = 2\n",
+             process_max = 2\n[maint]\ngit_mirror = \"/none\"\nbuild = \"/none\"\ncomposer_home = \"/none\"\n\
+             media = \"{media}\"\nrestic_repository = \"{restic}\"\nrestic_password_file = \"{password}\"\n",
+            media = at("media"),
+            restic = at("restic"),
+            password = at("restic-password"),
             environment = at("environment.toml"),
             state = at("state"),
             run = at("run"),
