@@ -14,6 +14,7 @@ use super::history::ROOM;
 use super::hold::HoldBack;
 use super::position::Positions;
 use super::tail::{Tail, until};
+use super::trouble;
 use crate::nodes::logs::{cursor, weight};
 
 /// The pause before a node is asked again, doubled from the first to the last.
@@ -144,10 +145,12 @@ impl OneNode {
             let begun = Instant::now();
             match self.once().await {
                 Ok(()) if self.params.until.is_some_and(|moment| until(moment).is_zero()) => return,
-                Err(error) if error.kind != ErrorKind::Unreachable => {
+                Err(error) if error.kind == ErrorKind::Usage => {
                     self.say(FromNode::Failed(error)).await;
                     return;
                 }
+                // Told once in a row.
+                Err(error) if !self.away && !self.say_trouble(&error).await => return,
                 // One that was well for a while has not been asked in vain.
                 _ if begun.elapsed() > LAST_PAUSE => pause = FIRST_PAUSE,
                 _ => {}
@@ -167,6 +170,13 @@ impl OneNode {
 
     async fn say(&self, what: FromNode) -> bool {
         self.out.send((self.place, what)).await.is_ok()
+    }
+
+    async fn say_trouble(&self, error: &CallError) -> bool {
+        match trouble(&self.node, error) {
+            Some(note) => self.say(FromNode::Event(note)).await,
+            None => true,
+        }
     }
 
     /// One call, as long as it lasts.

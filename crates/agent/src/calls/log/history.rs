@@ -11,6 +11,7 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::tail::Tail;
+use super::trouble;
 use crate::nodes::logs::cursor::item_cursor;
 use crate::nodes::logs::weight;
 
@@ -40,7 +41,8 @@ enum State {
     Running,
     /// It gave all it has; continues there.
     Ended(Option<String>),
-    Away,
+    /// With what is to be told of it.
+    Away(Option<EventBody>),
 }
 
 impl Drop for Stream {
@@ -60,7 +62,7 @@ pub(super) async fn run(tail: &mut Tail) -> Result<(), CallError> {
                 tail.out.positions.set_node(&stream.node, cursor);
             }
             Some(_) => {}
-            None if stream.state == State::Away => {}
+            None if matches!(stream.state, State::Away(_)) => {}
             None => {
                 return Err(CallError::internal(format!(
                     "{} does not say where its logs begin",
@@ -69,8 +71,8 @@ pub(super) async fn run(tail: &mut Tail) -> Result<(), CallError> {
             }
         }
     }
-    for stream in &streams {
-        if stream.state == State::Away && !say_away(tail, &stream.node).await {
+    for stream in &mut streams {
+        if !say_away(tail, stream).await {
             return Ok(());
         }
     }
@@ -134,22 +136,30 @@ impl Stream {
                 Ok(None) => {
                     self.state = match tokio::time::timeout(PATIENCE, &mut self.call).await {
                         Ok(Ok(Ok(answer))) => State::Ended(answer.cursor),
-                        Ok(Ok(Err(error))) if error.kind != ErrorKind::Unreachable => return Err(error),
-                        Ok(Ok(Err(_))) | Err(_) => State::Away,
+                        Ok(Ok(Err(error))) if error.kind == ErrorKind::Usage => return Err(error),
+                        Ok(Ok(Err(error))) => State::Away(trouble(&self.node, &error)),
+                        Err(_) => State::Away(None),
                         Ok(Err(error)) => {
                             return Err(CallError::internal("a tail of a node ended early").because(error));
                         }
                     };
                 }
-                Err(_) => self.state = State::Away,
+                Err(_) => self.state = State::Away(None),
             }
         }
         Ok(None)
     }
 }
 
-async fn say_away(tail: &mut Tail, node: &NodeName) -> bool {
-    !tail.away.insert(node.clone()) || tail.out.gap(node, "away").await
+/// Tells it once if the node is away. False when nothing more is wanted.
+async fn say_away(tail: &mut Tail, stream: &mut Stream) -> bool {
+    let State::Away(trouble) = &mut stream.state else { return true };
+    if let Some(note) = trouble.take()
+        && !tail.out.send(&stream.node, note, None).await
+    {
+        return false;
+    }
+    !tail.away.insert(stream.node.clone()) || tail.out.gap(&stream.node, "away").await
 }
 
 /// The stream whose next event is the earliest; none when all have ended, or nothing more is wanted.
@@ -166,7 +176,7 @@ async fn earliest(tail: &mut Tail, streams: &mut [Stream]) -> Result<Option<usiz
             } else if tail.out.end.is_cancelled() {
                 tail.out.gone = true;
                 return Ok(None);
-            } else if stream.state == State::Away && !say_away(tail, &stream.node.clone()).await {
+            } else if !say_away(tail, stream).await {
                 return Ok(None);
             }
         }

@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use orocloud_protocol::log::{LogSource, SourcesAnswer, TailAnswer, TailParams};
 use orocloud_protocol::node::{LogSourcesAnswer, LogTailParams};
-use orocloud_protocol::{CallError, ErrorKind, EventBody, NodeName, SourceName};
+use orocloud_protocol::{CallError, ErrorKind, EventBody, NodeName, NoteLevel, SourceName};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
@@ -27,7 +27,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 pub type NodeCall<T> = Pin<Box<dyn Future<Output = Result<T, CallError>> + Send>>;
 
 /// Reaches the nodes; this one too. A node that cannot be reached, or whose connection breaks, answers with an
-/// error of kind `Unreachable`: it is asked again, whereas any other error ends the tail.
+/// error of kind `Unreachable`. Whatever the error, it is asked again; only one of kind `Usage` ends the tail.
 pub trait NodeLogs: Send + Sync + 'static {
     /// All nodes of the environment.
     fn nodes(&self) -> Vec<NodeName>;
@@ -62,9 +62,6 @@ async fn list(nodes: &dyn NodeLogs, names: Vec<NodeName>) -> Result<SourcesAnswe
     for (call, node) in calls {
         match call.await.map_err(|error| CallError::internal("listing logs ended early").because(error))? {
             Ok(Ok(found)) => answer.items.extend(found.items),
-            Ok(Err(error)) if error.kind != ErrorKind::Unreachable => {
-                return Err(error.context(format!("{node} cannot list its logs")));
-            }
             Ok(Err(_)) | Err(_) => answer.away.push(node),
         }
     }
@@ -92,6 +89,13 @@ pub async fn tail(
         });
     }
     tail::run(nodes, names, params, events, end).await
+}
+
+/// What is told of a node that answered with an error, besides that it is away. That it cannot be reached says no
+/// more than that.
+fn trouble(node: &NodeName, error: &CallError) -> Option<EventBody> {
+    let text = format!("{node}: {error}");
+    (error.kind != ErrorKind::Unreachable).then_some(EventBody::Note { level: NoteLevel::Warning, text })
 }
 
 fn chosen_nodes(all: Vec<NodeName>, wanted: &[NodeName]) -> Result<Vec<NodeName>, CallError> {

@@ -409,6 +409,8 @@ enum Script {
     Entries(Vec<(Timestamp, u64)>),
     /// Begins, and is never heard of again.
     Freezes,
+    /// Answers with an error.
+    Fails(CallError),
 }
 
 impl NodeLogs for Scripted {
@@ -430,6 +432,10 @@ impl NodeLogs for Scripted {
         let entries = match &self.0[node] {
             Script::Entries(entries) => Some(entries.clone()),
             Script::Freezes => None,
+            Script::Fails(error) => {
+                let error = error.clone();
+                return Box::pin(async move { Err(error) });
+            }
         };
         let node = node.clone();
         Box::pin(async move {
@@ -484,6 +490,28 @@ async fn any_histories_are_merged_by_time_node_and_place() {
         let expected: Vec<_> = expected.iter().map(|(_, node, number)| format!("{node} {number}")).collect();
         assert_eq!(all_shown(&events), expected[expected.len().saturating_sub(lines as usize)..]);
     }
+}
+
+#[tokio::test]
+async fn a_node_in_trouble_is_away_and_says_why() {
+    let old = CallError::new(ErrorKind::ProtocolMismatch, "its agent (0.0.1) speaks no protocol of this one");
+    let scripts = |error| {
+        let entries = Script::Entries(vec![(at(1), 1)]);
+        Arc::new(Scripted(BTreeMap::from([(name("web1"), entries), (name("web2"), Script::Fails(error))])))
+    };
+    let mut tail = start(scripts(old), TailParams { follow: true, ..params() });
+    let mut first = Vec::new();
+    while first.len() < 3 {
+        let event = timeout(LIMIT, tail.events.recv()).await.unwrap().unwrap();
+        first.push(match &event {
+            EventBody::Note { text, .. } => text.clone(),
+            event => shown(event),
+        });
+    }
+    assert_eq!(first, ["web2: its agent (0.0.1) speaks no protocol of this one", "web2 away None", "web1 1"]);
+    tail.end().await;
+    let answer = start(scripts(CallError::usage("no")), params()).all().await.1;
+    assert_eq!(answer.unwrap_err().message, "no");
 }
 
 #[tokio::test(start_paused = true)]
