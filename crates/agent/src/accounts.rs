@@ -19,8 +19,8 @@ pub fn give(processes: &Processes, path: &Path, account: Account) -> Result<(), 
     std::os::unix::fs::lchown(path, Some(uid), Some(gid)).map_err(|error| cannot(&error))
 }
 
-/// User and group of an account.
-fn numbers(name: &str) -> io::Result<(u32, u32)> {
+/// User and main group of an account.
+pub fn numbers(name: &str) -> io::Result<(u32, u32)> {
     let c_name = CString::new(name)?;
     let mut buffer: Vec<libc::c_char> = vec![0; 16 * 1024];
     // SAFETY: an all-zero passwd is a valid value: numbers and null pointers.
@@ -39,6 +39,23 @@ fn numbers(name: &str) -> io::Result<(u32, u32)> {
     }
 }
 
+/// The name of an account.
+pub fn name_of(uid: u32) -> Option<String> {
+    let mut buffer: Vec<libc::c_char> = vec![0; 16 * 1024];
+    // SAFETY: an all-zero passwd is a valid value: numbers and null pointers.
+    let mut record: libc::passwd = unsafe { std::mem::zeroed() };
+    let mut found = std::ptr::null_mut();
+    // SAFETY: all pointers are valid for the call, and the buffer's length is its own.
+    let code =
+        unsafe { libc::getpwuid_r(uid, &raw mut record, buffer.as_mut_ptr(), buffer.len(), &raw mut found) };
+    if code != 0 || found.is_null() {
+        return None;
+    }
+    // SAFETY: the record was found, so its name is a string that ends with NUL inside the buffer.
+    let name = unsafe { std::ffi::CStr::from_ptr(record.pw_name) };
+    Some(name.to_string_lossy().into_owned())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -46,6 +63,7 @@ mod tests {
     #[test]
     fn accounts_have_numbers() {
         assert_eq!(numbers("root").unwrap(), (0, 0));
+        assert_eq!(name_of(0).as_deref(), Some("root"));
         assert_eq!(numbers("no-such-account").unwrap_err().kind(), io::ErrorKind::NotFound);
     }
 }

@@ -14,6 +14,8 @@ fn main() {
     let code = match command.to_str() {
         Some("child") => orocloud_agent::child::main(arguments),
         Some("file") => orocloud_agent::files::main(arguments),
+        Some("session") => orocloud_agent::session::main(arguments),
+        Some("serve") => serve(arguments.collect()),
         Some("--version" | "-V") => {
             println!("orocloud-agent {}", orocloud_protocol::VERSION);
             0
@@ -28,4 +30,22 @@ fn main() {
         }
     };
     std::process::exit(code);
+}
+
+fn serve(arguments: Vec<std::ffi::OsString>) -> i32 {
+    let [option, config] = arguments.as_slice() else {
+        eprint!("{USAGE}");
+        return 2;
+    };
+    if option != "--config" {
+        eprint!("{USAGE}");
+        return 2;
+    }
+    match orocloud_agent::server::serve(std::path::Path::new(config)) {
+        Ok(()) => 0,
+        Err(error) => {
+            eprintln!("orocloud-agent: {error}");
+            1
+        }
+    }
 }

@@ -4,6 +4,10 @@
 //! machine lost power; at any moment before, the whole old one is. What is not: that two writers of the same
 //! name do not replace each other's content; take a lock for that.
 
+mod lines;
+
+pub use lines::Lines;
+
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;

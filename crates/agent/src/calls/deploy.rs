@@ -2,14 +2,19 @@
 
 use jiff::Timestamp;
 use orocloud_protocol::backup::{CodeVersion, RecoveryPoint};
-use orocloud_protocol::deploy::{DeployAnswer, DeployParams};
+use orocloud_protocol::deploy::{Deploy, DeployAnswer, DeployParams};
 use orocloud_protocol::node::{self, ConsoleCommands, StepAction};
-use orocloud_protocol::{CallError, NodeName, PointName, ReleaseName};
+use orocloud_protocol::{CallError, NodeName, OperationOptions, PointName, ReleaseName};
 
 use crate::calls::backup::facts::Places;
 use crate::calls::backup::point::{PointOrder, step};
+use crate::calls::status::ask_all;
+use crate::calls::{Context, Done, OperationCall, quoted};
 use crate::environment::Environment;
 use crate::operations::plan::{OperationPlan, Outputs, Step, output};
+use crate::points::Points;
+use crate::releases;
+use crate::server::DaemonRef;
 
 /// The command as a person would type it, without the password.
 pub fn command(params: &DeployParams) -> String {
@@ -154,13 +159,27 @@ pub fn plan(
     Ok(OperationPlan { groups, point_of_no_return, summary, loses: Vec::new(), destructive: false, digest })
 }
 
-/// As a person would type it.
-fn quoted(value: &str) -> String {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:@+,=%".contains(c);
-    if !value.is_empty() && value.chars().all(plain) {
-        value.to_owned()
-    } else {
-        format!("'{}'", value.replace('\'', r"'\''"))
+impl OperationCall for Deploy {
+    fn options(params: &DeployParams) -> &OperationOptions {
+        &params.options
+    }
+
+    fn command(params: &DeployParams) -> String {
+        command(params)
+    }
+
+    async fn plan(context: &Context, params: &DeployParams) -> Result<OperationPlan, CallError> {
+        let config = context.config();
+        let places = Places::of(&config.environment, &config.node)?;
+        let webs = ask_all(context, &places.webs, false).await;
+        refuse_when_deployed(params, releases::recorded(&config.state)?.as_ref(), &webs)?;
+        let now = Timestamp::now();
+        let point = Points::new(&config.state).free_name(now)?;
+        plan(&config.environment, &places, params, &release_name(now)?, &point)
+    }
+
+    fn answer(daemon: &DaemonRef, done: &Done<'_, DeployParams>) -> Result<DeployAnswer, CallError> {
+        answer(&daemon.node.config.environment, done.outputs)
     }
 }
 

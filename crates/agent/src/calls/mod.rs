@@ -1,6 +1,237 @@
-//! What each method does: a query answers, an operation builds a plan.
+//! What each method does: a query answers, a stream sends events and answers, an operation builds a plan.
+//!
+//! One file (or folder) a topic. A new call adds its line to [`dispatch`], and an operation one to [`answer()`].
 
 pub mod backup;
 pub mod deploy;
+pub mod environment;
 pub mod log;
+pub mod node;
+pub mod operation;
+pub mod operation_log;
 pub mod status;
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use orocloud_protocol::calls::Method;
+use orocloud_protocol::node::StepAction;
+use orocloud_protocol::{Call, CallError, CallId, OperationOptions};
+use serde_json::Value;
+
+use crate::environment::Agent;
+use crate::operations::Finished;
+use crate::operations::plan::{OperationPlan, Outputs};
+use crate::server::{Caller, DaemonRef, EventStream, Exchange};
+
+/// Who calls what of whom.
+#[derive(Clone, Debug)]
+pub struct Context {
+    /// The agent.
+    pub daemon: DaemonRef,
+    /// Who calls.
+    pub caller: Caller,
+    /// The id of the call, and of the operation it starts.
+    pub call: CallId,
+}
+
+impl Context {
+    /// `agent.toml` and `environment.toml`.
+    pub fn config(&self) -> &Agent {
+        &self.daemon.node.config
+    }
+}
+
+/// What a call that is an operation adds to its type: how it is planned, and what it answers in the end.
+pub trait OperationCall: Call<Params: Send + Sync, Answer: Send> {
+    /// What every operation takes.
+    fn options(params: &Self::Params) -> &OperationOptions;
+
+    /// The command as a person would type it, with the options that matter and without secrets.
+    fn command(params: &Self::Params) -> String;
+
+    /// Builds the plan, or refuses. Its locks are held by then, unless it is a dry run; it changes nothing.
+    fn plan(
+        context: &Context,
+        params: &Self::Params,
+    ) -> impl Future<Output = Result<OperationPlan, CallError>> + Send;
+
+    /// The answer once every step is done; also after a crash, so it knows only what the journal does.
+    fn answer(daemon: &DaemonRef, done: &Done<'_, Self::Params>) -> Result<Self::Answer, CallError>;
+}
+
+/// An operation all of whose steps are done.
+#[derive(Debug)]
+pub struct Done<'a, P> {
+    /// Its id.
+    pub operation: CallId,
+    /// Its parameters; after a crash without secrets.
+    pub params: P,
+    /// What was planned.
+    pub plan: &'a OperationPlan,
+    /// What the steps answered.
+    pub outputs: &'a Outputs,
+    /// When the acts of the steps were done, by step name; of steps on several nodes, the last one's.
+    pub done_at: &'a BTreeMap<String, Timestamp>,
+}
+
+/// Answers one call. Role and caller were checked before.
+pub async fn dispatch(
+    context: &Context,
+    method: Method,
+    params: Value,
+    exchange: &mut Exchange,
+) -> Result<Value, CallError> {
+    use orocloud_protocol as wire;
+    let events = exchange.events.clone();
+    match method {
+        Method::BackupCreate => operation::<wire::backup::Create>(context, params, &events).await,
+        Method::BackupList => {
+            query::<wire::backup::List>(params, async |p| backup::list(context, p).await).await
+        }
+        Method::BackupRestore => operation::<wire::backup::Restore>(context, params, &events).await,
+        Method::BackupWindow => {
+            query::<wire::backup::Window>(params, async |p| backup::restorable(context, p).await).await
+        }
+        Method::Deploy => operation::<wire::deploy::Deploy>(context, params, &events).await,
+        Method::EnvironmentInfo => {
+            query::<wire::environment::Info>(params, async |p| environment::info(context, p).await).await
+        }
+        Method::LogList => {
+            query::<wire::log::List>(params, async |p| operation_log::list(context, p).await).await
+        }
+        Method::LogSources => {
+            let nodes = context.daemon.nodes.logs();
+            query::<wire::log::Sources>(params, async |_| log::sources(nodes).await).await
+        }
+        Method::LogTail => {
+            let nodes = context.daemon.nodes.logs();
+            query::<wire::log::Tail>(params, async |p| {
+                events.pour(|sender, end| log::tail(nodes, p, sender, end)).await
+            })
+            .await
+        }
+        Method::LogView => {
+            query::<wire::log::View>(params, async |p| operation_log::view(context, p, &events).await).await
+        }
+        Method::OperationCancel => {
+            query::<wire::operation::Cancel>(params, async |p| self::operation::cancel(context, p).await)
+                .await
+        }
+        Method::OperationList => {
+            query::<wire::operation::List>(params, async |p| self::operation::list(context, p).await).await
+        }
+        Method::OperationWait => {
+            query::<wire::operation::Wait>(params, async |p| self::operation::wait(context, p, &events).await)
+                .await
+        }
+        Method::Status => {
+            query::<wire::status::Status>(params, async |p| status::status(context, p).await).await
+        }
+        Method::NodeStep => {
+            query::<wire::node::Step>(params, async |p| node::step(context, p, &events).await).await
+        }
+        Method::NodeStatus => {
+            query::<wire::node::Status>(params, async |p| status::of_node(context, p).await).await
+        }
+        Method::NodeDatabaseInfo => {
+            query::<wire::node::DatabaseInfo>(params, async |p| backup::database_info(context, p).await).await
+        }
+        Method::NodeLogSources => {
+            let node = &context.daemon.node;
+            query::<wire::node::LogSources>(params, async |_| crate::nodes::logs::sources(node).await).await
+        }
+        Method::NodeLogTail => {
+            let node = &context.daemon.node;
+            query::<wire::node::LogTail>(params, async |p| {
+                events.pour(|sender, end| crate::nodes::logs::tail(node, p, sender, end)).await
+            })
+            .await
+        }
+        Method::NodePackageReceive => {
+            query::<wire::node::PackageReceive>(params, async |p| {
+                node::package_receive(context, p, exchange).await
+            })
+            .await
+        }
+    }
+}
+
+/// The answer of an operation whose steps are done.
+pub fn answer(daemon: &DaemonRef, finished: &Finished<'_, StepAction>) -> Result<Value, CallError> {
+    use orocloud_protocol as wire;
+    let unknown =
+        || CallError::internal(format!("{} is no operation that this agent knows", finished.method));
+    match Method::named(finished.method).ok_or_else(unknown)? {
+        Method::BackupCreate => answer_of::<wire::backup::Create>(daemon, finished),
+        Method::BackupRestore => answer_of::<wire::backup::Restore>(daemon, finished),
+        Method::Deploy => answer_of::<wire::deploy::Deploy>(daemon, finished),
+        Method::BackupList
+        | Method::BackupWindow
+        | Method::EnvironmentInfo
+        | Method::LogList
+        | Method::LogSources
+        | Method::LogTail
+        | Method::LogView
+        | Method::OperationCancel
+        | Method::OperationList
+        | Method::OperationWait
+        | Method::Status
+        | Method::NodeStep
+        | Method::NodeStatus
+        | Method::NodeDatabaseInfo
+        | Method::NodeLogSources
+        | Method::NodeLogTail
+        | Method::NodePackageReceive => Err(unknown()),
+    }
+}
+
+/// What the coordinator does by itself for as long as it runs: schedules. Each future may go on for ever.
+pub fn background(daemon: &DaemonRef) -> Vec<std::pin::Pin<Box<dyn Future<Output = ()> + Send>>> {
+    vec![Box::pin(backup::schedule(daemon.clone()))]
+}
+
+async fn query<C: Call>(
+    params: Value,
+    handler: impl AsyncFnOnce(C::Params) -> Result<C::Answer, CallError>,
+) -> Result<Value, CallError> {
+    let answer = handler(params_of::<C>(params)?).await?;
+    serde_json::to_value(answer).map_err(|error| {
+        CallError::internal(format!("the answer of {} cannot be sent", C::METHOD)).because(error)
+    })
+}
+
+/// Starts an operation, or attaches to it, and sends its events until it ends.
+async fn operation<C: OperationCall<Params: 'static>>(
+    context: &Context,
+    params: Value,
+    events: &EventStream,
+) -> Result<Value, CallError> {
+    self::operation::run::<C>(context, params_of::<C>(params)?, events).await
+}
+
+fn answer_of<C: OperationCall>(
+    daemon: &DaemonRef,
+    finished: &Finished<'_, StepAction>,
+) -> Result<Value, CallError> {
+    let Finished { operation, params, plan, outputs, done_at, .. } = *finished;
+    let done = Done { operation, params: params_of::<C>(params.clone())?, plan, outputs, done_at };
+    serde_json::to_value(C::answer(daemon, &done)?)
+        .map_err(|error| CallError::internal("the answer cannot be kept").because(error))
+}
+
+/// A value as a person would type it into a shell.
+fn quoted(value: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:@+,=%".contains(c);
+    if !value.is_empty() && value.chars().all(plain) {
+        value.to_owned()
+    } else {
+        format!("'{}'", value.replace('\'', r"'\''"))
+    }
+}
+
+fn params_of<C: Call>(params: Value) -> Result<C::Params, CallError> {
+    let params = if params.is_null() { Value::Object(serde_json::Map::new()) } else { params };
+    serde_json::from_value(params)
+        .map_err(|error| CallError::usage(format!("the parameters of {} are wrong: {error}", C::METHOD)))
+}

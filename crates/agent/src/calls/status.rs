@@ -9,6 +9,7 @@ use orocloud_protocol::operation::{OperationState, OperationSummary};
 use orocloud_protocol::status::{Health, StatusRow};
 use orocloud_protocol::{CallError, NodeName, NodeRole, ReleaseName, node, status};
 
+use crate::calls::Context;
 use crate::calls::backup::facts::Known;
 use crate::environment::{BackupSchedule, Environment};
 
@@ -36,6 +37,66 @@ pub struct Facts<'a> {
     pub known: Known,
     /// Operations that have not ended.
     pub operations: Vec<OperationSummary>,
+}
+
+/// How long a node may take to tell how it is.
+const NODE_LIMIT: std::time::Duration = std::time::Duration::from_secs(15);
+
+/// `node.status`
+pub async fn of_node(context: &Context, params: node::StatusParams) -> Result<node::StatusAnswer, CallError> {
+    Ok(crate::nodes::status::answer(&context.daemon.node, &params).await)
+}
+
+/// `status`
+pub async fn status(
+    context: &Context,
+    _params: status::StatusParams,
+) -> Result<status::StatusAnswer, CallError> {
+    let config = context.config();
+    let environment = &config.environment;
+    let names = context.daemon.nodes.names();
+    let db = environment.with_role(NodeRole::Db).next().map(|node| node.name.clone());
+    let (nodes, database) = tokio::join!(ask_all(context, &names, false), async {
+        let call =
+            context.daemon.nodes.call::<node::DatabaseInfo>(db.as_ref()?, &node::DatabaseInfoParams {});
+        Some(match tokio::time::timeout(NODE_LIMIT, call).await {
+            Ok(answer) => answer,
+            Err(_) => Err(silent(db.as_ref()?)),
+        })
+    });
+    Ok(board(&Facts {
+        environment,
+        now: Timestamp::now(),
+        nodes,
+        database,
+        known: Known::read(&config.state)?,
+        operations: context.daemon.operations.unended()?,
+    }))
+}
+
+/// Asks nodes side by side how they are; gives their answers in the same order.
+pub async fn ask_all(context: &Context, names: &[NodeName], software: bool) -> Answers {
+    let mut asking = tokio::task::JoinSet::new();
+    for (at, name) in names.iter().cloned().enumerate() {
+        let nodes = context.daemon.nodes.clone();
+        asking.spawn(async move {
+            let params = node::StatusParams { software };
+            let call = nodes.call::<node::Status>(&name, &params);
+            let answer = match tokio::time::timeout(NODE_LIMIT, call).await {
+                Ok(answer) => answer,
+                Err(_) => Err(silent(&name)),
+            };
+            (at, name, answer)
+        });
+    }
+    let mut answers = asking.join_all().await;
+    answers.sort_by_key(|(at, _, _)| *at);
+    answers.into_iter().map(|(_, name, answer)| (name, answer)).collect()
+}
+
+fn silent(name: &NodeName) -> CallError {
+    let text = format!("{name} did not answer within {} s", NODE_LIMIT.as_secs());
+    CallError::new(orocloud_protocol::ErrorKind::Unreachable, text)
 }
 
 /// Puts everything on one board, the worst first.

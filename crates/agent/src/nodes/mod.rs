@@ -2,10 +2,13 @@
 
 pub mod actions;
 pub mod database_info;
+pub mod executor;
 pub mod logs;
 pub mod marks;
 pub mod output;
 pub mod status;
+pub mod steps;
+pub mod transport;
 
 use std::sync::Arc;
 

@@ -4,34 +4,28 @@
 //! `steps.ndjson` is synced at every line, because recovery depends on it. `events.ndjson` is written before an
 //! event is sent, and read by whoever watches, early or late.
 
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom, Write};
+use std::collections::BTreeMap;
+use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::SystemTime;
 
 use jiff::Timestamp;
+use orocloud_durable::Lines;
 use orocloud_protocol::node::Phase;
 use orocloud_protocol::operation::{OperationState, OperationSummary};
-use orocloud_protocol::{CallError, CallId, ContentHash, Event, EventBody, Lock, NodeName};
+use orocloud_protocol::{CallError, CallId, ContentHash, EventBody, Lock, NodeName, Page};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use tokio::sync::watch;
 
+use super::events::{EventLog, Follower, Limits};
 use super::plan::OperationPlan;
 use super::redact::redact;
 
 /// The newest format of `operation.json` that this build reads, and the one it writes.
 pub const FORMAT: u32 = 1;
-
-/// How far `seq` jumps after a crash.
-const SEQ_JUMP: u64 = 1_000_000;
-
-/// How much output one step may leave in the journal before the rest is left out, in bytes.
-const STEP_OUTPUT: usize = 16 * 1024 * 1024;
-
-/// The longest text of one `output` event, in bytes.
-const PIECE: usize = 64 * 1024;
 
 /// `operation.json`
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -121,6 +115,8 @@ pub struct StepLine {
     pub phase: Phase,
     /// What became of it.
     pub mark: Mark,
+    /// When.
+    pub when: Timestamp,
 }
 
 /// What became of a step.
@@ -133,20 +129,32 @@ pub enum Mark {
     Done(Value),
     /// It answered with an error.
     Failed(CallError),
+    /// Its node could not be reached, or refused it: it did not begin.
+    NotBegun(CallError),
 }
 
-/// Where operations lie: `operations/YYYY-MM/ULID/`.
+/// Where operations lie: `operations/YYYY-MM/ULID/`, and in `operations/unended/` a mark for each that has not ended,
+/// so that a start looks at those alone.
 #[derive(Clone, Debug)]
 pub struct Shelf {
     root: PathBuf,
+    /// Ids by month, as of the last change of the month's folder: it is not read again until it changes.
+    months: Arc<Mutex<BTreeMap<String, Month>>>,
+}
+
+#[derive(Debug)]
+struct Month {
+    changed: SystemTime,
+    /// Oldest first.
+    ids: Vec<CallId>,
 }
 
 impl Shelf {
     /// The shelf in a state folder.
     pub fn new(state: &Path) -> io::Result<Self> {
         let root = state.join("operations");
-        fs::create_dir_all(&root)?;
-        Ok(Self { root })
+        fs::create_dir_all(root.join("unended"))?;
+        Ok(Self { root, months: Arc::default() })
     }
 
     /// The file of the key that parameters are digested with.
@@ -175,18 +183,61 @@ impl Shelf {
         }
     }
 
-    /// The ids of all operations, newest first.
-    pub fn ids(&self) -> io::Result<Vec<CallId>> {
-        let mut ids = Vec::new();
-        for month in fs::read_dir(&self.root)?.flatten().filter(|entry| entry.path().is_dir()) {
-            for entry in fs::read_dir(month.path())?.flatten() {
-                // A folder of another name is nobody's journal.
-                ids.extend(entry.file_name().to_str().and_then(|name| name.parse::<CallId>().ok()));
-            }
-        }
-        ids.sort_unstable_by(|one, other| other.cmp(one));
-        Ok(ids)
+    fn mark_of(&self, id: CallId) -> PathBuf {
+        self.root.join("unended").join(id.to_string())
     }
+
+    /// It has ended, and that is on disk.
+    pub fn unmark(&self, id: CallId) -> io::Result<()> {
+        match fs::remove_file(self.mark_of(id)) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+            _ => Ok(()),
+        }
+    }
+
+    /// The ids of operations that may not have ended, oldest first.
+    pub fn unended(&self) -> io::Result<Vec<CallId>> {
+        ids_in(&self.root.join("unended"))
+    }
+
+    /// One page of all ids, newest first, and how many there are.
+    pub fn page(&self, page: Page) -> io::Result<(Vec<CallId>, usize)> {
+        let take = page.per_page.clamp(1, 1000) as usize;
+        let skip = (page.page.max(1) as usize - 1).saturating_mul(take);
+        let mut names: Vec<String> = fs::read_dir(&self.root)?
+            .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
+            .filter(|name| name.len() == 7 && name.as_bytes()[4] == b'-')
+            .collect();
+        names.sort_unstable_by(|one, other| other.cmp(one));
+        let mut months = lock(&self.months);
+        months.retain(|name, _| names.contains(name));
+        let (mut ids, mut total) = (Vec::new(), 0);
+        for name in names {
+            let folder = self.root.join(&name);
+            let changed = fs::metadata(&folder)?.modified()?;
+            if !months.get(&name).is_some_and(|month| month.changed == changed && settled(changed)) {
+                months.insert(name.clone(), Month { changed, ids: ids_in(&folder)? });
+            }
+            let Some(month) = months.get(&name) else { continue };
+            let here = month.ids.iter().rev().skip(skip.saturating_sub(total)).take(take - ids.len());
+            ids.extend(here.copied());
+            total += month.ids.len();
+        }
+        Ok((ids, total))
+    }
+}
+
+/// Whether a folder's time of change is old enough to tell a further change: file systems count in ticks.
+fn settled(changed: SystemTime) -> bool {
+    changed.elapsed().is_ok_and(|age| age.as_millis() > 50)
+}
+
+/// A name that is no id is nobody's operation.
+fn ids_in(folder: &Path) -> io::Result<Vec<CallId>> {
+    let mut ids: Vec<CallId> =
+        fs::read_dir(folder)?.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok()).collect();
+    ids.sort_unstable();
+    Ok(ids)
 }
 
 fn unreadable(error: io::Error) -> CallError {
@@ -198,44 +249,25 @@ fn unreadable(error: io::Error) -> CallError {
 pub struct Journal<A> {
     folder: PathBuf,
     record: Mutex<Record<A>>,
-    steps: Mutex<File>,
-    events: Mutex<Events>,
-    /// Bytes of `events.ndjson`, and whether the operation has ended.
-    tail: watch::Sender<Tail>,
-}
-
-/// How far `events.ndjson` reaches.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Tail {
-    bytes: u64,
-    ended: bool,
-}
-
-#[derive(Debug)]
-struct Events {
-    file: File,
-    seq: u64,
-    bytes: u64,
-    /// Output of each step so far, by step and node, in bytes.
-    output: std::collections::HashMap<(String, String), usize>,
+    steps: Mutex<Lines>,
+    events: EventLog,
 }
 
 impl<A: Clone + Serialize + DeserializeOwned> Journal<A> {
-    /// Begins the journal of a new operation. The folder gets its name once its record is whole.
+    /// Begins the journal of a new operation. It exists once its record is whole.
     pub fn create(shelf: &Shelf, record: Record<A>) -> io::Result<Self> {
         let folder = shelf.folder(record.id);
+        if let Some(month) = folder.parent()
+            && !month.exists()
+        {
+            fs::create_dir_all(month)?;
+            orocloud_durable::sync_parent(month)?;
+        }
+        orocloud_durable::write(&shelf.mark_of(record.id), b"", 0o600)?;
         fs::create_dir_all(&folder)?;
-        let steps = OpenOptions::new().append(true).create(true).open(folder.join("steps.ndjson"))?;
-        let file = OpenOptions::new().append(true).create(true).open(folder.join("events.ndjson"))?;
-        let journal = Self {
-            folder,
-            record: Mutex::new(record),
-            steps: Mutex::new(steps),
-            events: Mutex::new(Events { file, seq: 0, bytes: 0, output: Default::default() }),
-            tail: watch::Sender::new(Tail::default()),
-        };
+        orocloud_durable::sync_parent(&folder)?;
+        let journal = Self::open(folder, record)?;
         journal.save()?;
-        orocloud_durable::sync_parent(&journal.folder)?;
         Ok(journal)
     }
 
@@ -244,17 +276,17 @@ impl<A: Clone + Serialize + DeserializeOwned> Journal<A> {
         let folder = shelf.folder(id);
         let record = orocloud_durable::read_json(&folder.join("operation.json"))?
             .ok_or_else(|| io::Error::new(io::ErrorKind::NotFound, format!("{id} has no operation.json")))?;
-        let (steps, _) = open_whole_lines(&folder.join("steps.ndjson"))?;
-        let (file, bytes) = open_whole_lines(&folder.join("events.ndjson"))?;
-        let last = last_seq(&folder.join("events.ndjson"))?;
-        let seq = (last / SEQ_JUMP + 1) * SEQ_JUMP;
-        Ok(Self {
-            folder,
-            record: Mutex::new(record),
-            steps: Mutex::new(steps),
-            events: Mutex::new(Events { file, seq, bytes, output: Default::default() }),
-            tail: watch::Sender::new(Tail { bytes, ended: false }),
-        })
+        Self::open(folder, record)
+    }
+
+    fn open(folder: PathBuf, record: Record<A>) -> io::Result<Self> {
+        let path = folder.join("steps.ndjson");
+        let (steps, cut) = Lines::open(&path, 0o600)?;
+        if cut > 0 {
+            crate::log::line(format!("{}: half a last line of {cut} bytes is cut off", path.display()));
+        }
+        let events = EventLog::open(&folder, record.id, Limits::default())?;
+        Ok(Self { folder, record: Mutex::new(record), steps: Mutex::new(steps), events })
     }
 
     /// The record as it stands.
@@ -269,8 +301,9 @@ impl<A: Clone + Serialize + DeserializeOwned> Journal<A> {
     }
 
     fn save(&self) -> io::Result<()> {
-        let record = lock(&self.record).clone();
-        let mut value = serde_json::to_value(&record)?;
+        // Held while writing: of two changes at once the later one is what stays.
+        let record = lock(&self.record);
+        let mut value = serde_json::to_value(&*record)?;
         redact(&mut value);
         orocloud_durable::write_json(&self.folder.join("operation.json"), &value, 0o600)
     }
@@ -280,54 +313,39 @@ impl<A: Clone + Serialize + DeserializeOwned> Journal<A> {
         let mut text = serde_json::to_vec(line)?;
         text.push(b'\n');
         let mut steps = lock(&self.steps);
-        steps.write_all(&text)?;
-        steps.sync_data()
+        steps.append(&text)?;
+        steps.sync()
     }
 
     /// What is known of the steps, in the order in which it was written.
     pub fn marks(&self) -> io::Result<Vec<StepLine>> {
-        BufReader::new(File::open(self.folder.join("steps.ndjson"))?)
-            .lines()
-            .map(|line| Ok(serde_json::from_str(&line?)?))
-            .collect()
+        let text = fs::read_to_string(self.folder.join("steps.ndjson"))?;
+        text.lines().map(|line| Ok(serde_json::from_str(line)?)).collect()
     }
 
-    /// Writes an event, then lets those who watch know. Long output is cut into pieces; what a step writes beyond
-    /// its share is left out, and that is said once.
+    /// When the acts of the steps were done, by step name.
+    pub fn done_at(&self) -> BTreeMap<String, Timestamp> {
+        let record = self.record();
+        let marks = self.marks().unwrap_or_default();
+        let done =
+            marks.into_iter().filter(|line| line.phase == Phase::Act && matches!(line.mark, Mark::Done(_)));
+        done.filter_map(|StepLine { at: (group, place), when, .. }| {
+            Some((record.plan.groups.get(group)?.get(place)?.name.clone(), when))
+        })
+        .collect()
+    }
+
+    /// Writes an event, then lets those who watch know. Long output is cut into pieces; of what a step writes beyond
+    /// its share only the beginning and the end are kept.
     pub fn tell(&self, body: EventBody) {
-        let id = lock(&self.record).id;
-        let mut events = lock(&self.events);
-        if let EventBody::Output { stream, text, step, node } = &body {
-            let key = (
-                step.clone().unwrap_or_default(),
-                node.as_ref().map(NodeName::to_string).unwrap_or_default(),
-            );
-            let before = *events.output.get(&key).unwrap_or(&0);
-            events.output.insert(key, before + text.len());
-            if before >= STEP_OUTPUT {
-                return;
-            }
-            for piece in pieces(text) {
-                let (stream, step, node) = (*stream, step.clone(), node.clone());
-                events.write(id, EventBody::Output { stream, text: piece.to_owned(), step, node });
-            }
-            if before + text.len() >= STEP_OUTPUT {
-                let text =
-                    format!("further output of {} is left out", step.as_deref().unwrap_or("this step"));
-                events.write(id, EventBody::Note { level: orocloud_protocol::NoteLevel::Warning, text });
-            }
-        } else {
-            events.write(id, body);
-        }
-        let bytes = events.bytes;
-        drop(events);
-        self.tail.send_modify(|tail| tail.bytes = bytes);
+        self.events.write(body);
     }
 
-    /// Writes how it ended, then lets those who watch know.
-    pub fn end(&self, state: OperationState, outcome: Result<Value, CallError>) -> io::Result<()> {
-        let _ = lock(&self.events).file.sync_data();
-        let saved = self.update(|record| {
+    /// Writes how it ended.
+    pub fn save_end(&self, state: OperationState, outcome: Result<Value, CallError>) -> io::Result<()> {
+        // The story may be lost on a full disk; how it ended is tried all the same.
+        let _ = self.events.sync();
+        self.update(|record| {
             record.state = state;
             record.ended_at = Some(Timestamp::now());
             record.waiting_for = None;
@@ -335,136 +353,41 @@ impl<A: Clone + Serialize + DeserializeOwned> Journal<A> {
                 Ok(value) => record.result = Some(value),
                 Err(error) => record.error = Some(error),
             }
-        });
-        self.tail.send_modify(|tail| tail.ended = true);
-        saved
+        })
     }
 
-    /// For those who watch.
-    pub fn tail(&self) -> watch::Receiver<Tail> {
-        self.tail.subscribe()
+    /// Lets those who watch know that nothing follows.
+    pub fn tell_end(&self) {
+        self.events.end();
     }
-}
 
-impl Events {
-    fn write(&mut self, call: CallId, body: EventBody) {
-        self.seq += 1;
-        let event = Event { call, seq: self.seq, at: Timestamp::now(), body };
-        // Our own types always serialise. A full disk must not end an operation half way: its steps are in
-        // steps.ndjson, and what is missing here is only the story.
-        if let Ok(mut line) = serde_json::to_vec(&event) {
-            line.push(b'\n');
-            if self.file.write_all(&line).is_ok() {
-                self.bytes += line.len() as u64;
-            } else {
-                // Half a line would spoil the next one.
-                let _ = self.file.set_len(self.bytes);
-            }
-        }
+    /// The events after this one, until the last.
+    pub fn follow(&self, after_seq: u64) -> Follower {
+        self.events.follow(after_seq)
     }
-}
-
-/// Text in pieces of at most [`PIECE`] bytes, never cut inside a character.
-fn pieces(mut text: &str) -> Vec<&str> {
-    let mut pieces = Vec::new();
-    while text.len() > PIECE {
-        let at = (0..=PIECE).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(PIECE);
-        let (piece, rest) = text.split_at(at);
-        pieces.push(piece);
-        text = rest;
-    }
-    pieces.push(text);
-    pieces
-}
-
-/// Opens for appending and cuts half a last line, which a crash can leave.
-fn open_whole_lines(path: &Path) -> io::Result<(File, u64)> {
-    let mut file = OpenOptions::new().read(true).append(true).create(true).open(path)?;
-    let mut content = Vec::new();
-    file.read_to_end(&mut content)?;
-    let whole = content.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
-    if whole < content.len() {
-        eprintln!("{}: cut {} bytes of half a line", path.display(), content.len() - whole);
-        file.set_len(whole as u64)?;
-        file.sync_data()?;
-    }
-    Ok((file, whole as u64))
-}
-
-fn last_seq(path: &Path) -> io::Result<u64> {
-    #[derive(Deserialize)]
-    struct Seq {
-        seq: u64,
-    }
-    let last = BufReader::new(File::open(path)?).lines().map_while(Result::ok).last();
-    Ok(last.and_then(|line| serde_json::from_str::<Seq>(&line).ok()).map_or(0, |event| event.seq))
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Reads the events of an operation, one after another, while it runs or long after.
-#[derive(Debug)]
-pub struct Follow {
-    folder: PathBuf,
-    reader: Option<BufReader<File>>,
-    after_seq: u64,
-    /// Absent when the operation had ended before.
-    tail: Option<watch::Receiver<Tail>>,
-    position: u64,
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-impl Follow {
-    /// The events after `after_seq`; with a `tail`, until that says that the operation has ended.
-    pub fn new(shelf: &Shelf, id: CallId, after_seq: u64, tail: Option<watch::Receiver<Tail>>) -> Self {
-        Self { folder: shelf.folder(id), reader: None, after_seq, tail, position: 0 }
-    }
-
-    /// The next event; `None` once the operation has ended and all were given.
-    pub async fn next(&mut self) -> io::Result<Option<Event>> {
-        loop {
-            let tail = match &mut self.tail {
-                Some(tail) => *tail.borrow_and_update(),
-                None => Tail { bytes: u64::MAX, ended: true },
-            };
-            while self.position < tail.bytes {
-                let Some(line) = self.line()? else { break };
-                // A line of a newer agent, or one that a full disk has spoilt, is skipped.
-                if let Ok(event) = serde_json::from_slice::<Event>(&line)
-                    && event.seq > self.after_seq
-                {
-                    return Ok(Some(event));
-                }
-            }
-            match &mut self.tail {
-                Some(tail_changed) if !tail.ended => {
-                    if tail_changed.changed().await.is_err() {
-                        self.tail = None;
-                    }
-                }
-                _ => return Ok(None),
-            }
-        }
-    }
-
-    fn line(&mut self) -> io::Result<Option<Vec<u8>>> {
-        let reader = match &mut self.reader {
-            Some(reader) => reader,
-            None => {
-                let mut file = File::open(self.folder.join("events.ndjson"))?;
-                file.seek(SeekFrom::Start(self.position))?;
-                self.reader.insert(BufReader::with_capacity(64 * 1024, file))
-            }
-        };
-        let mut line = Vec::new();
-        let length = reader.read_until(b'\n', &mut line)?;
-        if line.last() != Some(&b'\n') {
-            // Half a line: nobody has announced it yet.
-            reader.seek(SeekFrom::Start(self.position))?;
-            return Ok(None);
-        }
-        self.position += length as u64;
-        Ok(Some(line))
+    #[test]
+    fn pages_run_over_months_and_see_what_is_new() {
+        let state = tempfile::tempdir().unwrap();
+        let shelf = Shelf::new(state.path()).unwrap();
+        const DAY: u64 = 24 * 3600 * 1000;
+        let id = |number: u64| CallId::from_parts(1_700_000_000_000 + number * 10 * DAY, 0);
+        let add = |number| fs::create_dir_all(shelf.folder(id(number))).unwrap();
+        let page = |page, per_page| shelf.page(Page { page, per_page }).unwrap();
+        (0..10).for_each(add);
+        assert_eq!(page(2, 3), (vec![id(6), id(5), id(4)], 10));
+        add(10);
+        assert_eq!(page(1, 2), (vec![id(10), id(9)], 11));
+        assert_eq!(page(3, 5), (vec![id(0)], 11));
+        assert_eq!(page(50, 5).0, []);
     }
 }

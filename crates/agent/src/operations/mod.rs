@@ -3,6 +3,7 @@
 //! An operation comes in by [`Operations::start`], from a caller or from the agent's own schedule. Its id is an
 //! idempotency key: the same id again attaches to the same operation.
 
+mod events;
 mod failpoint;
 pub mod journal;
 pub mod locks;
@@ -12,9 +13,10 @@ pub mod runner;
 #[cfg(test)]
 mod tests;
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::io;
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -25,13 +27,17 @@ use orocloud_protocol::{
     NodeName, Page,
 };
 use serde_json::Value;
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-pub use failpoint::failpoint;
-use journal::{FORMAT, Follow, Head, Journal, Record, Shelf};
+pub use events::Follower;
+pub use failpoint::{around, failpoint};
+use journal::{FORMAT, Head, Journal, Record, Shelf};
 use locks::{Held, Holder, Locks};
 use plan::{Executor, OperationPlan, Outputs};
-use runner::Runner;
+use runner::{Cancel, Runner};
+
+use crate::server::Caller;
 
 /// Where a step's output, progress and notes go. Cheap to clone; never blocks.
 #[derive(Clone)]
@@ -60,8 +66,26 @@ impl std::fmt::Debug for EventSink {
     }
 }
 
-/// Makes the answer of a method from its plan, what its steps answered, and its parameters (secrets redacted).
-pub type AnswerFn<A> = fn(&str, &OperationPlan<A>, &Outputs, &Value) -> Result<Value, CallError>;
+/// An operation whose steps are all done, as its answer is made from it; also after a crash, so it holds only what
+/// the journal does.
+#[derive(Debug)]
+pub struct Finished<'a, A> {
+    /// Its id.
+    pub operation: CallId,
+    /// Its method.
+    pub method: &'a str,
+    /// Its parameters, secrets redacted.
+    pub params: &'a Value,
+    /// What was planned.
+    pub plan: &'a OperationPlan<A>,
+    /// What the steps answered.
+    pub outputs: &'a Outputs,
+    /// When the acts of the steps were done, by step name; of steps on several nodes, the last one's.
+    pub done_at: &'a BTreeMap<String, Timestamp>,
+}
+
+/// Makes the answer of an operation.
+pub type AnswerFn<A> = Arc<dyn Fn(&Finished<'_, A>) -> Result<Value, CallError> + Send + Sync>;
 
 /// An operation that somebody wants.
 #[derive(Clone, Debug)]
@@ -112,11 +136,33 @@ pub struct Operations<E: Executor> {
     running: Mutex<HashMap<CallId, Arc<Running<E::Action>>>>,
     /// Ids that are being begun, so that the same id sent twice at once begins one operation.
     beginning: Mutex<HashMap<CallId, Arc<tokio::sync::Mutex<()>>>>,
+    /// Those that wait for locks; set to make one give up.
+    queued: Mutex<HashMap<CallId, Queued>>,
+    draining: AtomicBool,
+    /// Changes whenever an operation was begun, refused or ended.
+    changed: watch::Sender<u64>,
+}
+
+/// An operation that waits for locks: there is no journal of it yet.
+#[derive(Clone)]
+struct Queued {
+    give_up: CancellationToken,
+    method: String,
+    key: String,
+}
+
+/// A place among those that wait; given up when dropped.
+struct Queueing<'a>(&'a Mutex<HashMap<CallId, Queued>>, CallId);
+
+impl Drop for Queueing<'_> {
+    fn drop(&mut self) {
+        lock(self.0).remove(&self.1);
+    }
 }
 
 struct Running<A> {
     journal: Arc<Journal<A>>,
-    cancel: CancellationToken,
+    cancel: Cancel,
 }
 
 /// An operation that a crash interrupted, with its locks taken again.
@@ -144,23 +190,28 @@ impl<E: Executor> Operations<E> {
             digest_key,
             running: Mutex::default(),
             beginning: Mutex::default(),
+            queued: Mutex::default(),
+            draining: AtomicBool::new(false),
+            changed: watch::Sender::new(0),
         }))
     }
 
     /// Takes the locks of all operations that a crash interrupted; before anybody else can.
     pub fn interrupted(self: &Arc<Self>) -> io::Result<Vec<Interrupted<E::Action>>> {
         let mut interrupted = Vec::new();
-        for id in self.shelf.ids()? {
+        for id in self.shelf.unended()? {
             let ended = match self.shelf.head(id) {
                 Ok(Some(head)) => head.summary().state.has_ended(),
-                // Nothing was begun, or a newer agent began it: not ours to touch.
+                // Nothing was begun.
                 Ok(None) => true,
+                // Spoilt, or begun by a newer agent: not ours to touch, and what it holds nobody can know.
                 Err(error) => {
-                    eprintln!("{id}: {error}");
-                    true
+                    crate::log::line(format!("operation {id} is left as it is: {error}"));
+                    continue;
                 }
             };
             if ended {
+                self.shelf.unmark(id)?;
                 continue;
             }
             let journal = Arc::new(Journal::<E::Action>::reopen(&self.shelf, id)?);
@@ -168,15 +219,16 @@ impl<E: Executor> Operations<E> {
             let record = journal.record();
             match self.locks.try_acquire(self.holder(&record), &record.locks) {
                 Ok(held) => {
-                    let running = Running { journal: Arc::clone(&journal), cancel: CancellationToken::new() };
+                    let running = Running { journal: Arc::clone(&journal), cancel: Cancel::default() };
                     self.running().insert(id, Arc::new(running));
                     interrupted.push(Interrupted { journal, held });
                 }
                 // Two that exclude each other never ran side by side, so one of them never began.
-                Err(_) => journal.end(
-                    OperationState::Failed,
-                    Err(CallError::failed("the agent was restarted before it began")),
-                )?,
+                Err(_) => {
+                    let error = CallError::failed("the agent was restarted before it began");
+                    journal.save_end(OperationState::Failed, Err(error))?;
+                    self.shelf.unmark(id)?;
+                }
             }
         }
         Ok(interrupted)
@@ -184,23 +236,33 @@ impl<E: Executor> Operations<E> {
 
     /// Undoes or finishes an interrupted operation.
     pub fn recover(self: &Arc<Self>, interrupted: Interrupted<E::Action>) {
-        let operations = Arc::clone(self);
         let Interrupted { journal, held } = interrupted;
+        let cancel = self.running().get(&journal.record().id).map(|running| running.cancel.clone());
+        let note = EventBody::Note {
+            level: orocloud_protocol::NoteLevel::Warning,
+            text: "the agent was restarted; finding out what was done".to_owned(),
+        };
+        journal.tell(note);
+        let plan = journal.record().plan;
+        let runner =
+            Runner::new(Arc::clone(&self.executor), Arc::clone(&journal), plan, cancel.unwrap_or_default());
+        self.spawn(journal, held, runner.recover());
+    }
+
+    /// Carries it out in a task of its own. A fault in it still ends the operation properly.
+    fn spawn(
+        self: &Arc<Self>,
+        journal: Arc<Journal<E::Action>>,
+        held: Held,
+        run: impl Future<Output = runner::Ended> + Send + 'static,
+    ) {
+        let operations = Arc::clone(self);
         tokio::spawn(async move {
-            let record = journal.record();
-            let note = EventBody::Note {
-                level: orocloud_protocol::NoteLevel::Warning,
-                text: "the agent was restarted; finding out what was done".to_owned(),
-            };
-            journal.tell(note);
-            let plan = record.plan.clone();
-            let runner = Runner::new(
-                Arc::clone(&operations.executor),
-                Arc::clone(&journal),
-                plan,
-                CancellationToken::new(),
-            );
-            let ended = runner.recover().await;
+            let run = AbortOnDrop(tokio::spawn(run));
+            let ended = run.await.unwrap_or_else(|fault| {
+                let error = CallError::internal("the operation ended by a fault of the agent").because(fault);
+                (OperationState::Failed, Err(error))
+            });
             operations.end(&journal, ended, held);
         });
     }
@@ -220,6 +282,7 @@ impl<E: Executor> Operations<E> {
         // Others may still wait for their turn; who comes later finds the journal.
         drop(one_at_a_time);
         lock(&self.beginning).retain(|_, turn| Arc::strong_count(turn) > 1);
+        self.note_change();
         begun
     }
 
@@ -231,6 +294,13 @@ impl<E: Executor> Operations<E> {
         let digest = self.digest(&new.params);
         if self.is_known(&new, &digest)? {
             return Ok(());
+        }
+        if self.draining.load(Ordering::SeqCst) {
+            return Err(CallError::new(
+                ErrorKind::Unreachable,
+                "the agent is about to end and begins nothing more",
+            )
+            .hint("repeat your command in a moment, with the same --operation-id it is safe"));
         }
         let held = self.acquire(&new).await?;
         let plan = build.await?;
@@ -261,32 +331,78 @@ impl<E: Executor> Operations<E> {
             .map_err(|error| CallError::failed("the journal cannot be written").because(error))?;
         let journal = Arc::new(journal);
         journal.tell(EventBody::Planned { command, steps: plan.planned_steps() });
-        let cancel = CancellationToken::new();
+        let cancel = Cancel::default();
         let running = Running { journal: Arc::clone(&journal), cancel: cancel.clone() };
         self.running().insert(new.id, Arc::new(running));
-        let operations = Arc::clone(self);
-        tokio::spawn(async move {
-            let runner = Runner::new(Arc::clone(&operations.executor), Arc::clone(&journal), plan, cancel);
-            let ended = runner.run().await;
-            operations.end(&journal, ended, held);
-        });
+        let runner = Runner::new(Arc::clone(&self.executor), Arc::clone(&journal), plan, cancel);
+        self.spawn(journal, held, runner.run());
         Ok(())
     }
 
     fn end(&self, journal: &Journal<E::Action>, ended: runner::Ended, held: Held) {
         let record = journal.record();
         let (mut state, outcome) = ended;
-        let outcome =
-            outcome.and_then(|outputs| (self.answer)(&record.method, &record.plan, &outputs, &record.params));
+        let outcome = outcome.and_then(|outputs| {
+            (self.answer)(&Finished {
+                operation: record.id,
+                method: &record.method,
+                params: &record.params,
+                plan: &record.plan,
+                outputs: &outputs,
+                done_at: &journal.done_at(),
+            })
+        });
         if outcome.is_err() && state == OperationState::Succeeded {
             state = OperationState::Failed;
         }
-        if let Err(error) = journal.end(state, outcome) {
-            eprintln!("{}: its end is not in the journal: {error}", record.id);
+        let saved = journal.save_end(state, outcome).and_then(|()| self.shelf.unmark(record.id));
+        if let Err(error) = saved {
+            crate::log::line(format!("operation {}: its end is not in the journal: {error}", record.id));
         }
         // The locks are free before those who watch can begin something new.
         drop(held);
         self.running().remove(&record.id);
+        journal.tell_end();
+        self.note_change();
+    }
+
+    fn note_change(&self) {
+        self.changed.send_modify(|count| *count += 1);
+    }
+
+    /// From now on none is begun.
+    pub fn drain(&self) {
+        self.draining.store(true, Ordering::SeqCst);
+        lock(&self.queued).values().for_each(|queued| queued.give_up.cancel());
+    }
+
+    /// Waits until none runs, and none is being begun.
+    pub async fn idle(&self) {
+        let mut changed = self.changed.subscribe();
+        loop {
+            changed.borrow_and_update();
+            if (self.running().is_empty() && lock(&self.beginning).is_empty())
+                || changed.changed().await.is_err()
+            {
+                return;
+            }
+        }
+    }
+
+    /// Waits until an operation has ended, and tells how.
+    pub async fn wait(&self, id: CallId) -> Result<OperationSummary, CallError> {
+        let mut changed = self.changed.subscribe();
+        loop {
+            changed.borrow_and_update();
+            let queued = lock(&self.queued).contains_key(&id) || lock(&self.beginning).contains_key(&id);
+            let running = self.running().contains_key(&id);
+            if !queued && !running {
+                return self.summary(id);
+            }
+            if changed.changed().await.is_err() {
+                return self.summary(id);
+            }
+        }
     }
 
     /// Whether this id was begun by this key with these parameters; by another, or with others, is an error.
@@ -320,14 +436,22 @@ impl<E: Executor> Operations<E> {
         let on_wait = |holders: &[Holder]| {
             new.events.emit(EventBody::Waiting { holders: holders.iter().map(describe).collect() });
         };
-        match new.wait {
-            Wait::No => Err(locked(&holders)),
-            Wait::Forever => Ok(self.locks.acquire(holder, &new.locks, on_wait).await),
-            Wait::AtMost(limit) => {
-                match tokio::time::timeout(limit, self.locks.acquire(holder, &new.locks, on_wait)).await {
-                    Ok(held) => Ok(held),
-                    Err(_) => Err(locked(&holders)),
-                }
+        let limit = match new.wait {
+            Wait::No => return Err(locked(&holders)),
+            Wait::Forever => Duration::MAX,
+            Wait::AtMost(limit) => limit,
+        };
+        let queued =
+            Queued { give_up: CancellationToken::new(), method: new.method.clone(), key: new.key.clone() };
+        let give_up = queued.give_up.clone();
+        lock(&self.queued).insert(new.id, queued);
+        let _queueing = Queueing(&self.queued, new.id);
+        tokio::select! {
+            held = tokio::time::timeout(limit, self.locks.acquire(holder, &new.locks, on_wait)) => {
+                held.map_err(|_| locked(&holders))
+            }
+            () = give_up.cancelled() => {
+                Err(CallError::new(ErrorKind::Cancelled, "it was cancelled while it waited for its locks"))
             }
         }
     }
@@ -345,11 +469,13 @@ impl<E: Executor> Operations<E> {
 
     /// Its events after `after_seq`, until it ends.
     pub fn follow(&self, id: CallId, after_seq: u64) -> Result<Watch, CallError> {
-        let tail = self.running().get(&id).map(|running| running.journal.tail());
-        if tail.is_none() && self.shelf.head(id)?.is_none() {
-            return Err(unknown(id));
-        }
-        Ok(Watch { follow: Follow::new(&self.shelf, id, after_seq, tail), shelf: self.shelf.clone(), id })
+        let live = self.running().get(&id).map(|running| running.journal.follow(after_seq));
+        let follow = match live {
+            Some(live) => live,
+            None if self.shelf.head(id)?.is_none() => return Err(unknown(id)),
+            None => Follower::new(&self.shelf.folder(id), after_seq, None),
+        };
+        Ok(Watch { follow, shelf: self.shelf.clone(), id })
     }
 
     /// One operation.
@@ -382,28 +508,37 @@ impl<E: Executor> Operations<E> {
 
     /// A page of all operations, newest first, and how many there are.
     pub fn page(&self, page: Page) -> Result<(Vec<OperationSummary>, u64), CallError> {
-        let ids = self
+        let (ids, total) = self
             .shelf
-            .ids()
-            .map_err(|error| CallError::failed("the journal cannot be read").because(error))?;
+            .page(page)
+            .map_err(|error| CallError::failed("the list of operations cannot be read").because(error))?;
         let mut items = Vec::new();
-        for id in page.of(&ids) {
+        for id in ids {
             match self.shelf.head(id) {
                 Ok(Some(head)) => items.push(head.summary()),
                 Ok(None) => {}
                 // One spoilt journal must not hide the others.
-                Err(error) => eprintln!("{id}: {error}"),
+                Err(error) => crate::log::line(format!("operation {id} is left out of the list: {error}")),
             }
         }
-        Ok((items, ids.len() as u64))
+        Ok((items, total as u64))
     }
 
-    /// Cancels one; says whether it will be undone. The caller's right to do so is not looked at here.
-    pub fn cancel(&self, id: CallId) -> Result<bool, CallError> {
+    /// Cancels one for its caller, or for somebody with the role it needs; says whether it will be undone.
+    pub fn cancel(&self, id: CallId, by: &Caller) -> Result<bool, CallError> {
+        if let Some(queued) = lock(&self.queued).get(&id).cloned() {
+            may_cancel(id, &queued.method, &queued.key, by)?;
+            queued.give_up.cancel();
+            return Ok(true);
+        }
         let Some(running) = self.running().get(&id).cloned() else {
             return self.summary(id).map(|_| false);
         };
-        running.cancel.cancel();
+        let record = running.journal.record();
+        may_cancel(id, &record.method, &record.key, by)?;
+        if !running.cancel.cancel(&by.key_id) {
+            return Ok(false);
+        }
         let _ = running.journal.update(|record| {
             if !record.state.has_ended() {
                 record.state = OperationState::Cancelling;
@@ -423,9 +558,41 @@ impl<E: Executor> Operations<E> {
     }
 }
 
+fn may_cancel(id: CallId, method: &str, key: &str, by: &Caller) -> Result<(), CallError> {
+    let needed = orocloud_protocol::calls::Method::named(method).map(|method| method.role());
+    match needed {
+        Some(needed) if key != by.identity && by.role < needed => Err(CallError::new(
+            ErrorKind::NotPermitted,
+            format!("cancelling operation {id} needs the role {needed}, and {} has {}", by.key_id, by.role),
+        )
+        .hint("ask whoever started it, who is named by: orocloud-cli operation:list")),
+        _ => Ok(()),
+    }
+}
+
+/// A task that ends with the one that waits for it.
+struct AbortOnDrop<T>(tokio::task::JoinHandle<T>);
+
+impl<T> Drop for AbortOnDrop<T> {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+impl<T> Future for AbortOnDrop<T> {
+    type Output = Result<T, tokio::task::JoinError>;
+
+    fn poll(
+        mut self: std::pin::Pin<&mut Self>,
+        context: &mut std::task::Context<'_>,
+    ) -> std::task::Poll<Self::Output> {
+        std::pin::Pin::new(&mut self.0).poll(context)
+    }
+}
+
 /// Watches one operation.
 pub struct Watch {
-    follow: Follow,
+    follow: Follower,
     shelf: Shelf,
     id: CallId,
 }
@@ -437,6 +604,11 @@ impl Watch {
             .next()
             .await
             .map_err(|error| CallError::failed("the journal cannot be read").because(error))
+    }
+
+    /// Ends with what is there now, although the operation goes on.
+    pub fn stop_following(&mut self) {
+        self.follow.stop_following();
     }
 
     /// The operation as it stands.

@@ -103,7 +103,9 @@ pub struct StepRequest<'a, A> {
 pub enum StepFailure {
     /// It failed; the node answered.
     Failed(CallError),
-    /// The node cannot be reached, or was lost: nobody knows whether it ran.
+    /// The node could not be reached, or refused it at the door: it did not begin.
+    NotBegun(CallError),
+    /// The node was lost meanwhile: nobody knows whether it ran.
     Lost(CallError),
     /// With `attach_only`: no such attempt runs there.
     NotRunning,

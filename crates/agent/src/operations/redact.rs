@@ -30,6 +30,12 @@ pub fn redact(value: &mut Value) -> bool {
     }
 }
 
+/// The same value without its secrets.
+pub fn redacted(mut value: Value) -> Value {
+    redact(&mut value);
+    value
+}
+
 #[cfg(test)]
 mod tests {
     use serde_json::json;

@@ -1,9 +1,10 @@
 //! Carries a plan out: group after group, each step's intent on disk before its act and its outcome after; undoes
 //! it in reverse, or finishes it, when something goes wrong.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use jiff::Timestamp;
 use orocloud_protocol::node::{Phase, Probe, StepAnswer};
 use orocloud_protocol::operation::OperationState;
 use orocloud_protocol::{CallError, CallId, ErrorKind, EventBody, NodeName, NoteLevel, StepOutcome};
@@ -12,7 +13,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::EventSink;
-use super::failpoint::failpoint;
+use super::failpoint::{around, failpoint};
 use super::journal::{Journal, Mark, StepLine};
 use super::plan::{Executor, OperationPlan, Outputs, Step, StepFailure, StepRequest};
 
@@ -21,6 +22,55 @@ const PATIENCE: Duration = Duration::from_secs(15 * 60);
 
 /// The longest pause between two attempts to reach a node.
 const LONGEST_PAUSE: Duration = Duration::from_secs(10);
+
+/// How often a step behind the point of no return is tried before the rest is done without it.
+const TRIES: u32 = 3;
+
+/// The wish to cancel an operation, which is granted until it crosses its point of no return or is undone anyway.
+#[derive(Clone, Debug, Default)]
+pub struct Cancel(Arc<CancelInner>);
+
+#[derive(Debug, Default)]
+struct CancelInner {
+    token: CancellationToken,
+    state: Mutex<CancelState>,
+}
+
+#[derive(Debug, Default)]
+struct CancelState {
+    too_late: bool,
+    by: Option<String>,
+}
+
+impl Cancel {
+    /// Cancels it; whether it will be undone because of that.
+    pub fn cancel(&self, by: &str) -> bool {
+        let mut state = self.state();
+        if state.too_late && state.by.is_none() {
+            return false;
+        }
+        state.by.get_or_insert_with(|| by.to_owned());
+        self.0.token.cancel();
+        true
+    }
+
+    /// From here on it is too late, unless somebody was faster: then the error to end with.
+    fn close(&self) -> Result<(), CallError> {
+        self.state().too_late = true;
+        self.check()
+    }
+
+    fn check(&self) -> Result<(), CallError> {
+        match &self.state().by {
+            Some(by) => Err(CallError::new(ErrorKind::Cancelled, format!("{by} cancelled it"))),
+            None => Ok(()),
+        }
+    }
+
+    fn state(&self) -> std::sync::MutexGuard<'_, CancelState> {
+        self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
 
 /// How an operation ended.
 pub type Ended = (OperationState, Result<Outputs, CallError>);
@@ -34,6 +84,8 @@ enum Known {
     Begun(CallId),
     /// Begun, and not, or not wholly, done.
     Unfinished,
+    /// Being taken back by this attempt; nobody knows what became of that.
+    Undoing(CallId),
     /// Done.
     Done(Value),
     /// Taken back.
@@ -46,7 +98,7 @@ pub struct Runner<E: Executor> {
     journal: Arc<Journal<E::Action>>,
     plan: Arc<OperationPlan<E::Action>>,
     id: CallId,
-    cancel: CancellationToken,
+    cancel: Cancel,
     known: Vec<Vec<Known>>,
     outputs: Outputs,
     attempts: u64,
@@ -58,7 +110,7 @@ impl<E: Executor> Runner<E> {
         executor: Arc<E>,
         journal: Arc<Journal<E::Action>>,
         plan: OperationPlan<E::Action>,
-        cancel: CancellationToken,
+        cancel: Cancel,
     ) -> Self {
         let known = plan.groups.iter().map(|group| vec![Known::Untouched; group.len()]).collect();
         let id = journal.record().id;
@@ -91,8 +143,10 @@ impl<E: Executor> Runner<E> {
             Known::Done(_) => true,
             // Without its secrets a step cannot be run again, so it is taken back.
             Known::Unfinished => !self.undo_only(),
-            Known::Untouched | Known::Begun(_) | Known::Undone => false,
+            Known::Untouched | Known::Begun(_) | Known::Undoing(_) | Known::Undone => false,
         });
+        // A cancel that comes now changes nothing: what happens is decided.
+        let _ = self.cancel.close();
         if begun_for_good && !undoing {
             let from = self
                 .known
@@ -114,23 +168,36 @@ impl<E: Executor> Runner<E> {
     /// Group after group. `fault` is what went wrong after the point of no return.
     async fn forward(&mut self, from: usize, mut fault: Option<CallError>) -> Ended {
         for index in from..self.plan.groups.len() {
-            if self.cancel.is_cancelled() && index <= self.plan.point_of_no_return {
-                return self.backward(cancelled()).await;
+            let returned = self.plan.point_of_no_return;
+            let wanted = if index == returned { self.cancel.close() } else { self.cancel.check() };
+            if index <= returned
+                && let Err(cancelled) = wanted
+            {
+                return self.backward(cancelled).await;
             }
-            let Some(error) = self.act(index).await else { continue };
-            if index < self.plan.point_of_no_return {
-                let error = if self.cancel.is_cancelled() { cancelled() } else { error };
+            let Some(mut error) = self.act(index).await else { continue };
+            if index < returned {
+                let error = self.cancel.check().err().unwrap_or(error);
                 return self.backward(error).await;
             }
-            if index == self.plan.point_of_no_return {
-                // Whether it can still be taken back depends on whether any of its steps took effect.
-                if !self.known[index].iter().any(|known| matches!(known, Known::Done(_))) {
-                    return self.backward(error).await;
+            let mut pause = Pause::new();
+            let mut still = true;
+            for _ in 1..TRIES {
+                pause.rest().await;
+                match self.act(index).await {
+                    Some(again) => error = again,
+                    None => {
+                        still = false;
+                        break;
+                    }
                 }
-                if let Some(again) = self.act(index).await {
-                    fault.get_or_insert(again);
-                }
+            }
+            if !still {
                 continue;
+            }
+            if index == returned {
+                // Nothing behind it has run, and nodes must not differ for longer than this step takes.
+                return self.backward(error).await;
             }
             fault.get_or_insert(error);
         }
@@ -145,11 +212,27 @@ impl<E: Executor> Runner<E> {
         let mut attempts = JoinSet::new();
         for place in 0..self.plan.groups[index].len() {
             if !matches!(self.known[index][place], Known::Done(_)) {
+                let again = self.known[index][place] == Known::Unfinished;
+                let probe = again.then(|| self.attempt(index, place, Phase::Probe));
                 let attempt = self.attempt(index, place, Phase::Act);
-                attempts.spawn(async move { (place, attempt.act().await) });
+                attempts.spawn(async move {
+                    // What began already acts again only on the probe's word.
+                    if let Some(probe) = probe {
+                        match probe.look().await {
+                            Ok(Some(value)) => {
+                                attempt.mark(Phase::Act, Mark::Done(value.clone()));
+                                return (place, Ok(value));
+                            }
+                            Ok(None) => {}
+                            Err(error) => return (place, Err(Unable::Failed(error))),
+                        }
+                    }
+                    (place, attempt.act().await)
+                });
             }
         }
         let mut fault = None;
+        let mut untouched = Vec::new();
         while let Some(ended) = attempts.join_next().await {
             let (place, outcome) = match ended {
                 Ok(ended) => ended,
@@ -166,20 +249,24 @@ impl<E: Executor> Runner<E> {
                     self.outputs.insert(step.name.clone(), value.clone());
                     self.known[index][place] = Known::Done(value);
                 }
-                Err(error) if step.soft => {
+                Err(Unable::Failed(error) | Unable::NotBegun(error)) if step.soft => {
                     self.known[index][place] = Known::Done(Value::Null);
                     let text = format!("{} failed on {}, which does no harm: {error}", step.name, step.node);
                     self.journal.tell(EventBody::Note { level: NoteLevel::Warning, text });
                 }
-                Err(error) => {
+                Err(Unable::Failed(error)) => {
                     self.known[index][place] = Known::Unfinished;
+                    fault.get_or_insert(error);
+                }
+                Err(Unable::NotBegun(error)) => {
+                    untouched.push(place);
                     fault.get_or_insert(error);
                 }
             }
         }
         // A step that panicked has left no trace in `known`.
-        for known in &mut self.known[index] {
-            if *known == Known::Untouched && fault.is_some() {
+        for (place, known) in self.known[index].iter_mut().enumerate() {
+            if *known == Known::Untouched && fault.is_some() && !untouched.contains(&place) {
                 *known = Known::Unfinished;
             }
         }
@@ -188,13 +275,18 @@ impl<E: Executor> Runner<E> {
 
     /// Undoes all that was begun, the last first.
     async fn backward(&mut self, cause: CallError) -> Ended {
+        let _ = self.cancel.close();
         let mut left = Vec::new();
         for index in (0..self.plan.groups.len()).rev() {
             let mut attempts = JoinSet::new();
             for place in 0..self.plan.groups[index].len() {
                 if !matches!(self.known[index][place], Known::Untouched | Known::Undone) {
+                    let earlier = match self.known[index][place] {
+                        Known::Undoing(call) => Some(call),
+                        _ => None,
+                    };
                     let attempt = self.attempt(index, place, Phase::Undo);
-                    attempts.spawn(async move { (place, attempt.undo().await) });
+                    attempts.spawn(async move { (place, attempt.undo(earlier).await) });
                 }
             }
             while let Some(ended) = attempts.join_next().await {
@@ -227,7 +319,7 @@ impl<E: Executor> Runner<E> {
             CallError::failed("the journal of its steps cannot be read; nothing was undone or finished")
                 .because(error)
         })?;
-        for StepLine { at: (index, place), phase, mark } in marks {
+        for StepLine { at: (index, place), phase, mark, .. } in marks {
             self.attempts += 1;
             undoing |= phase == Phase::Undo;
             let Some(known) = self.known.get_mut(index).and_then(|group| group.get_mut(place)) else {
@@ -239,6 +331,8 @@ impl<E: Executor> Runner<E> {
                     self.outputs.insert(self.plan.groups[index][place].name.clone(), value.clone());
                     Known::Done(value)
                 }
+                (Phase::Act, Mark::NotBegun(_)) => Known::Untouched,
+                (Phase::Undo, Mark::Intent(call)) => Known::Undoing(call),
                 (Phase::Undo, Mark::Done(_)) => Known::Undone,
                 (_, Mark::Failed(_)) | (Phase::Undo | Phase::Probe, _) => Known::Unfinished,
             };
@@ -246,8 +340,13 @@ impl<E: Executor> Runner<E> {
         for index in 0..self.known.len() {
             for place in 0..self.known[index].len() {
                 if let Known::Begun(call) = self.known[index][place] {
-                    let attempt = self.attempt(index, place, Phase::Probe);
+                    let mut attempt = self.attempt(index, place, Phase::Probe);
+                    if index < self.plan.point_of_no_return {
+                        // It will be undone: what still runs of it is told to end, and awaited.
+                        attempt.cancel.cancel();
+                    }
                     let found = attempt.find_out(call).await;
+                    attempt.cancel = CancellationToken::new();
                     if let Ok(Some(value)) = &found {
                         self.outputs.insert(self.plan.groups[index][place].name.clone(), value.clone());
                         attempt.mark(Phase::Act, Mark::Done(value.clone()));
@@ -273,17 +372,13 @@ impl<E: Executor> Runner<E> {
             call: derive(self.id, index, place, phase, self.attempts),
             // What is past the point of no return is finished, whoever wants to cancel.
             cancel: if phase == Phase::Act && index < self.plan.point_of_no_return {
-                self.cancel.clone()
+                self.cancel.0.token.child_token()
             } else {
                 CancellationToken::new()
             },
             outputs: self.outputs.clone(),
         }
     }
-}
-
-fn cancelled() -> CallError {
-    CallError::new(ErrorKind::Cancelled, "it was cancelled")
 }
 
 /// The id of one attempt: the same for the same attempt, and never that of another.
@@ -310,52 +405,82 @@ struct Attempt<E: Executor> {
 }
 
 impl<E: Executor> Attempt<E> {
-    async fn act(self) -> Result<Value, CallError> {
-        self.intend(Phase::Act)?;
+    async fn act(self) -> Result<Value, Unable> {
+        self.intend(Phase::Act).map_err(Unable::NotBegun)?;
         failpoint(&self.step.name, "intent");
         let begun = Instant::now();
         self.started(false);
-        let answer = match self.call(self.call, Phase::Act, false).await {
-            Err(StepFailure::Lost(error)) => self.regain(error).await,
-            Err(StepFailure::Failed(error)) => Err(error),
+        let answer = match around(&self.step.name, "running", self.call(self.call, Phase::Act, false)).await {
+            Err(StepFailure::Lost(error)) => self.regain(error).await.map_err(Unable::Failed),
+            Err(StepFailure::Failed(error)) => Err(Unable::Failed(error)),
+            Err(StepFailure::NotBegun(error)) => Err(Unable::NotBegun(error)),
             Err(StepFailure::NotRunning) => {
-                Err(CallError::internal("the node knows nothing of this attempt"))
+                Err(Unable::NotBegun(CallError::internal("the node knows nothing of this attempt")))
             }
             Ok(StepAnswer::Done(value)) => Ok(value),
-            Ok(other) => Err(unexpected(&other)),
+            Ok(other) => Err(Unable::Failed(unexpected(&other))),
         };
         failpoint(&self.step.name, "done");
-        match &answer {
-            Ok(value) => self.mark(Phase::Act, Mark::Done(value.clone())),
-            Err(error) => self.mark(Phase::Act, Mark::Failed(error.clone())),
-        }
+        self.mark(
+            Phase::Act,
+            match &answer {
+                Ok(value) => Mark::Done(value.clone()),
+                Err(Unable::Failed(error)) => Mark::Failed(error.clone()),
+                Err(Unable::NotBegun(error)) => Mark::NotBegun(error.clone()),
+            },
+        );
         let outcome = if answer.is_ok() { StepOutcome::Done } else { StepOutcome::Failed };
-        self.ended(begun, outcome, answer.as_ref().err());
-        answer.map_err(|error| {
-            if error.kind == ErrorKind::Cancelled {
-                return error;
-            }
-            let details = error.details.clone();
-            let mut error = error.context(format!("{} failed on {}", self.step.name, self.step.node));
-            error.details = Some(
-                details
-                    .unwrap_or_else(|| serde_json::json!({ "step": self.step.name, "node": self.step.node })),
-            );
-            error
+        self.ended(begun, outcome, answer.as_ref().err().map(Unable::error));
+        answer.map_err(|unable| match unable {
+            Unable::Failed(error) => Unable::Failed(self.of_step(error)),
+            Unable::NotBegun(error) => Unable::NotBegun(self.of_step(error)),
         })
     }
 
-    async fn undo(self) -> Result<(), CallError> {
+    /// The error of the operation, from that of one of its steps.
+    fn of_step(&self, error: CallError) -> CallError {
+        let kind = match error.kind {
+            ErrorKind::Cancelled => return error,
+            // Others speak of a call, not of an operation: a node out of reach is no environment out of reach.
+            kind @ (ErrorKind::NotFound | ErrorKind::Refused | ErrorKind::CheckFailed) => kind,
+            _ => ErrorKind::Failed,
+        };
+        let details = error.details.clone();
+        let mut error = error.context(format!("{} failed on {}", self.step.name, self.step.node));
+        error.kind = kind;
+        error.details = Some(
+            details.unwrap_or_else(|| serde_json::json!({ "step": self.step.name, "node": self.step.node })),
+        );
+        error
+    }
+
+    /// Asks whether it is done: its output, if it is.
+    async fn look(&self) -> Result<Option<Value>, CallError> {
+        match self.call(self.call, Phase::Probe, false).await {
+            Ok(StepAnswer::Probed(Probe::Done(value))) => Ok(Some(value)),
+            Ok(StepAnswer::Probed(Probe::NotDone | Probe::Partial)) => Ok(None),
+            Ok(other) => Err(unexpected(&other)),
+            Err(StepFailure::NotRunning) => Err(CallError::internal("the node refused the probe")),
+            Err(StepFailure::Failed(error) | StepFailure::NotBegun(error) | StepFailure::Lost(error)) => {
+                Err(error)
+            }
+        }
+    }
+
+    async fn undo(self, earlier: Option<CallId>) -> Result<(), CallError> {
+        if let Some(earlier) = earlier {
+            self.await_undo(earlier).await;
+        }
         self.intend(Phase::Undo)?;
         failpoint(&self.step.name, "undo-intent");
         let begun = Instant::now();
         self.started(true);
         let mut pause = Pause::new();
         let outcome = loop {
-            match self.call(self.call, Phase::Undo, false).await {
+            match around(&self.step.name, "undoing", self.call(self.call, Phase::Undo, false)).await {
                 Ok(_) => break Ok(()),
                 Err(StepFailure::Failed(error)) => break Err(error),
-                Err(StepFailure::Lost(error)) => {
+                Err(StepFailure::Lost(error) | StepFailure::NotBegun(error)) => {
                     if !self.wait(&mut pause, &error).await {
                         break Err(error);
                     }
@@ -372,6 +497,19 @@ impl<E: Executor> Attempt<E> {
         let shown = if outcome.is_ok() { StepOutcome::Undone } else { StepOutcome::Failed };
         self.ended(begun, shown, outcome.as_ref().err());
         outcome
+    }
+
+    /// Waits for an undo that was begun before a crash and may still run: two at once could get in each other's way.
+    async fn await_undo(&self, call: CallId) {
+        let mut pause = Pause::new();
+        while let Err(StepFailure::Lost(error) | StepFailure::NotBegun(error)) =
+            self.call(call, Phase::Undo, true).await
+        {
+            if !self.wait(&mut pause, &error).await {
+                return;
+            }
+        }
+        self.waits_for(None);
     }
 
     /// The node was lost while it acted: waits for it, attaches, else asks whether it is done; acts again only on
@@ -394,7 +532,7 @@ impl<E: Executor> Attempt<E> {
                 Ok(other) => Err(StepFailure::Failed(unexpected(&other))),
                 // It ended, and did not do its work.
                 Err(StepFailure::Failed(_)) => Ok(None),
-                Err(StepFailure::Lost(error)) => Err(StepFailure::Lost(error)),
+                Err(StepFailure::Lost(error) | StepFailure::NotBegun(error)) => Err(StepFailure::Lost(error)),
                 Err(StepFailure::NotRunning) => match self.call(self.call, Phase::Probe, false).await {
                     Ok(StepAnswer::Probed(Probe::Done(value))) => Ok(Some(value)),
                     Ok(StepAnswer::Probed(Probe::NotDone | Probe::Partial)) => Ok(None),
@@ -407,9 +545,15 @@ impl<E: Executor> Attempt<E> {
                     self.waits_for(None);
                     return Ok(found);
                 }
-                Err(StepFailure::Lost(error)) => {
-                    if self.cancel.is_cancelled() || !self.wait(&mut pause, &error).await {
-                        return Err(error);
+                Err(StepFailure::Lost(error) | StepFailure::NotBegun(error)) => {
+                    if !self.wait(&mut pause, &error).await {
+                        let text = format!(
+                            "{} stayed out of reach, so what became of it is not known",
+                            self.step.node
+                        );
+                        return Err(error
+                            .context(text)
+                            .hint("bring the node back, then look: orocloud-cli status"));
                     }
                 }
                 Err(StepFailure::Failed(error)) => return Err(error),
@@ -446,8 +590,7 @@ impl<E: Executor> Attempt<E> {
             self.journal.tell(EventBody::Note { level: NoteLevel::Warning, text });
         }
         self.waits_for(Some(self.step.node.clone()));
-        tokio::time::sleep(pause.length).await;
-        pause.length = (pause.length * 2).min(LONGEST_PAUSE);
+        pause.rest().await;
         true
     }
 
@@ -463,7 +606,7 @@ impl<E: Executor> Attempt<E> {
 
     /// An act without its intent on disk could run twice, so it does not begin.
     fn intend(&self, phase: Phase) -> Result<(), CallError> {
-        let line = StepLine { at: self.at, phase, mark: Mark::Intent(self.call) };
+        let line = StepLine { at: self.at, phase, mark: Mark::Intent(self.call), when: Timestamp::now() };
         self.journal
             .mark(&line)
             .map_err(|error| CallError::failed("the journal cannot be written").because(error))
@@ -471,8 +614,10 @@ impl<E: Executor> Attempt<E> {
 
     fn mark(&self, phase: Phase, mark: Mark) {
         // Without the outcome on disk the probe tells it after a crash.
-        if let Err(error) = self.journal.mark(&StepLine { at: self.at, phase, mark }) {
-            eprintln!("{}: the outcome of {} is not in the journal: {error}", self.operation, self.step.name);
+        if let Err(error) = self.journal.mark(&StepLine { at: self.at, phase, mark, when: Timestamp::now() })
+        {
+            let (id, step) = (self.operation, &self.step.name);
+            crate::log::line(format!("operation {id}: the outcome of {step} is not in the journal: {error}"));
         }
     }
 
@@ -492,6 +637,22 @@ impl<E: Executor> Attempt<E> {
     }
 }
 
+/// Why an act is not done.
+enum Unable {
+    /// It began; part of it may be done.
+    Failed(CallError),
+    /// It did not begin, so there is nothing to undo.
+    NotBegun(CallError),
+}
+
+impl Unable {
+    fn error(&self) -> &CallError {
+        match self {
+            Self::Failed(error) | Self::NotBegun(error) => error,
+        }
+    }
+}
+
 struct Pause {
     since: Instant,
     length: Duration,
@@ -502,6 +663,11 @@ impl Pause {
 
     fn new() -> Self {
         Self { since: Instant::now(), length: Self::FIRST }
+    }
+
+    async fn rest(&mut self) {
+        tokio::time::sleep(self.length).await;
+        self.length = (self.length * 2).min(LONGEST_PAUSE);
     }
 }
 

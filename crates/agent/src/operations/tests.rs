@@ -129,7 +129,7 @@ fn open(folder: &Path, hang: Option<(&str, Point)>) -> Arc<Operations<Files>> {
     std::fs::create_dir_all(&files).unwrap();
     let executor =
         Files { folder: files, hang: hang.map(|(step, at)| (step.to_owned(), at)), acts: Mutex::default() };
-    let answer: AnswerFn<MakeFile> = |_, _, outputs, _| Ok(json!(outputs.len()));
+    let answer: AnswerFn<MakeFile> = Arc::new(|done| Ok(json!(done.outputs.len())));
     Operations::open(folder, "maint1".parse().unwrap(), Arc::new(executor), answer).unwrap()
 }
 

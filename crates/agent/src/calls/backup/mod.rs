@@ -1,6 +1,7 @@
 //! Recovery points: taking them, listing them, what can be restored, restoring.
 
 pub mod answer;
+mod entry;
 pub mod facts;
 pub mod point;
 pub mod restore;
@@ -8,3 +9,5 @@ pub mod window;
 
 #[cfg(test)]
 mod walk_tests;
+
+pub use entry::{database_info, list, schedule, window as restorable};

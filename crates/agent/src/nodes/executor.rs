@@ -1,0 +1,156 @@
+//! Carries out steps on the nodes, and the logs' way to them.
+
+use std::collections::HashMap;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use orocloud_protocol::log::TailAnswer;
+use orocloud_protocol::node::{
+    LogSources, LogSourcesAnswer, LogSourcesParams, LogTail, LogTailParams, PackageReceive,
+    PackageReceiveParams, Step as StepCall, StepAction, StepAnswer, StepParams,
+};
+use orocloud_protocol::{Call, CallError, CallId, ErrorKind, EventBody, NodeName};
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+use super::actions::SendPackage;
+use super::steps::says_not_running;
+use super::transport::{CallFailure, Nodes, Reply};
+use crate::calls::log::NodeLogs;
+use crate::operations::EventSink;
+use crate::operations::plan::{Executor, StepFailure, StepRequest};
+
+/// Carries out steps on the nodes.
+#[derive(Debug)]
+pub struct NodeExecutor {
+    nodes: Nodes,
+    /// The newest event that came of each attempt under way: one that is attached to again goes on behind it.
+    seen: Mutex<HashMap<CallId, u64>>,
+}
+
+impl NodeExecutor {
+    pub(crate) fn new(nodes: Nodes) -> Self {
+        Self { nodes, seen: Mutex::default() }
+    }
+
+    fn seen(&self, call: CallId) -> u64 {
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner).get(&call).copied().unwrap_or_default()
+    }
+
+    fn note(&self, call: CallId, seq: Option<u64>) {
+        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        match seq {
+            Some(seq) => drop(seen.insert(call, seq)),
+            None => drop(seen.remove(&call)),
+        }
+    }
+
+    async fn attempt(&self, request: &StepRequest<'_, StepAction>) -> Result<StepAnswer, CallFailure> {
+        let params = StepParams {
+            operation: request.operation,
+            step: request.step.name.clone(),
+            phase: request.phase,
+            action: request.step.action.clone(),
+            outputs: request.outputs.clone(),
+            attach_only: request.attach_only,
+        };
+        let params = serde_json::to_value(params).map_err(|error| {
+            CallFailure::NotSent(CallError::internal("a step cannot be sent").because(error))
+        })?;
+        let node = &request.step.node;
+        let mut call =
+            self.nodes.begin(node, request.call, StepCall::METHOD, params, self.seen(request.call)).await?;
+        let mut told = false;
+        loop {
+            let reply = tokio::select! {
+                reply = call.next() => reply?,
+                () = request.cancel.cancelled(), if !told => {
+                    told = true;
+                    call.end().await?;
+                    continue;
+                }
+            };
+            match reply {
+                Reply::Event(event) => {
+                    self.note(request.call, Some(event.seq));
+                    request.events.emit(event.body);
+                }
+                Reply::Answer(value) => {
+                    return serde_json::from_value(value).map_err(|error| {
+                        let text = format!("what {node} answers to a step cannot be read");
+                        CallFailure::Answered(
+                            CallError::new(ErrorKind::ProtocolMismatch, text).because(error),
+                        )
+                    });
+                }
+            }
+        }
+    }
+}
+
+impl Executor for NodeExecutor {
+    type Action = StepAction;
+
+    async fn run(&self, request: StepRequest<'_, StepAction>) -> Result<StepAnswer, StepFailure> {
+        let outcome = self.attempt(&request).await;
+        if !matches!(outcome, Err(CallFailure::Lost(_))) {
+            self.note(request.call, None);
+        }
+        outcome.map_err(|failure| match failure {
+            CallFailure::NotSent(error) => StepFailure::NotBegun(error),
+            CallFailure::Lost(error) => StepFailure::Lost(error),
+            CallFailure::Answered(error) if says_not_running(&error) => StepFailure::NotRunning,
+            CallFailure::Answered(error) => match error.kind {
+                // Refused at the door: nothing of it ran.
+                ErrorKind::NotPermitted
+                | ErrorKind::NotSignedIn
+                | ErrorKind::ProtocolMismatch
+                | ErrorKind::UnknownMethod
+                | ErrorKind::Usage => StepFailure::NotBegun(error),
+                ErrorKind::StillRunning => StepFailure::Lost(error),
+                _ => StepFailure::Failed(error),
+            },
+        })
+    }
+}
+
+impl SendPackage for Nodes {
+    fn send<'a>(
+        &'a self,
+        to: &'a NodeName,
+        package: &'a PackageReceiveParams,
+        file: &'a std::path::Path,
+        events: &'a EventSink,
+    ) -> Pin<Box<dyn Future<Output = Result<(), CallError>> + Send + 'a>> {
+        Box::pin(async move { self.send_file::<PackageReceive>(to, package, file, events).await.map(drop) })
+    }
+}
+
+impl Nodes {
+    /// The way to the logs of all nodes.
+    pub fn logs(&self) -> Arc<dyn NodeLogs> {
+        Arc::new(self.clone())
+    }
+}
+
+impl NodeLogs for Nodes {
+    fn nodes(&self) -> Vec<NodeName> {
+        self.names()
+    }
+
+    fn sources(&self, node: &NodeName) -> crate::calls::log::NodeCall<LogSourcesAnswer> {
+        let (nodes, node) = (self.clone(), node.clone());
+        Box::pin(async move { nodes.call::<LogSources>(&node, &LogSourcesParams {}).await })
+    }
+
+    fn tail(
+        &self,
+        node: &NodeName,
+        params: LogTailParams,
+        events: mpsc::Sender<EventBody>,
+        end: CancellationToken,
+    ) -> crate::calls::log::NodeCall<TailAnswer> {
+        let (nodes, node) = (self.clone(), node.clone());
+        Box::pin(async move { nodes.stream::<LogTail>(&node, &params, events, end).await })
+    }
+}
