@@ -1,1 +1,11 @@
-fn main() {}
+//! End to end: the real CLI against a real sandbox. One binary, a module a topic.
+
+mod crash;
+mod deploying;
+mod identity;
+mod locking;
+mod restoring;
+mod scripts;
+mod side_by_side;
+mod story;
+mod support;
