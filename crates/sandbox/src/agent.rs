@@ -38,7 +38,7 @@ pub fn node(blueprint: &Blueprint, host: &Host) -> Result<Service> {
     // Its recovery of an interrupted operation comes before it listens.
     service.ready_seconds = 120;
     // The agent is still being written: a node without one is worth a warning.
-    service.required = false;
+    service.required = true;
     Ok(service)
 }
 
