@@ -35,7 +35,7 @@ impl Rig {
         let folder = tempfile::Builder::new().prefix("keeper-").tempdir_in("/tmp").unwrap();
         std::fs::set_permissions(folder.path(), std::fs::Permissions::from_mode(0o755)).unwrap();
         let root = folder.path();
-        for name in ["pg", "run", "repository", "log", "lock"] {
+        for name in ["pg", "run", "repository", "log", "lock", "spool"] {
             std::fs::create_dir(root.join(name)).unwrap();
         }
         if is_root() {
@@ -225,11 +225,12 @@ fn write_configuration(root: &Path) {
         "pgbackrest.conf",
         format!(
             "[global]\nrepo1-path={}\nrepo1-cipher-type=aes-256-cbc\nrepo1-cipher-pass=secret\ncompress-type=zst\n\
-             log-path={}\nlock-path={}\nlog-level-console=warn\nrepo1-retention-full=9999999\n\
+             log-path={}\nlock-path={}\nspool-path={}\nlog-level-console=warn\nrepo1-retention-full=9999999\n\
              [t]\npg1-path={}\npg1-socket-path={}\npg1-user=postgres\n",
             at("repository"),
             at("log"),
             at("lock"),
+            at("spool"),
             at("pg/main"),
             at("run"),
         ),
