@@ -141,7 +141,7 @@ pub struct Coordinator {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Maint {
-    /// Local mirror of the application's repository; belongs to `build`.
+    /// Local mirror of the application's repository; the agent's own, which `build` reads.
     pub git_mirror: PathBuf,
     /// Checkouts; belongs to `build`.
     pub build: PathBuf,

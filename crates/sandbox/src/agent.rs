@@ -49,7 +49,6 @@ fn create_folders(blueprint: &Blueprint, host: &Host) -> Result<()> {
     if host.has_role("maint") {
         accounts.folder(&layout.state("build"), Duty::Build, 0o755)?;
         accounts.folder(&layout.state("composer"), Duty::Build, 0o755)?;
-        accounts.folder(&layout.state("mirror.git"), Duty::Build, 0o755)?;
         accounts.folder(&blueprint.layout.media(), Duty::Application, 0o2775)?;
         accounts.folder(&blueprint.layout.repository("restic"), Duty::Agent, 0o700)?;
         accounts.file(&layout.etc("restic-password"), Duty::Agent, 0o600, &blueprint.secrets.restic)?;

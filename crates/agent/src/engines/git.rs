@@ -1,4 +1,7 @@
 //! git: a bare mirror of the application's repository, and checkouts of it.
+//!
+//! The mirror is the agent's: the deploy key is for it alone to read, and what the customer's code does as `build`
+//! cannot change what the next deployment fetches. Checkouts are made by `build`, which reads the mirror.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -13,7 +16,7 @@ use crate::process::{Account, ProcessError, Processes, Program};
 /// How long the remote may take.
 const FETCH_LIMIT: Duration = Duration::from_secs(900);
 
-/// The mirror and where it comes from. All of git runs as `build`.
+/// The mirror and where it comes from.
 pub struct Git<'a> {
     /// Starts programs.
     pub processes: &'a Processes,
@@ -52,7 +55,10 @@ impl Git<'_> {
     /// Brings the mirror up to date with all branches and tags; those that are gone there go here too.
     pub async fn fetch(&self, on_output: impl FnMut(OutputStream, &[u8]) + Send) -> Result<(), CallError> {
         if !self.mirror.join("HEAD").exists() {
-            let init = self.git().args(["init", "--quiet", "--bare", "--template=", "--"]).arg(self.mirror);
+            let init = self
+                .git(Account::Agent)
+                .args(["init", "--quiet", "--bare", "--template=", "--"])
+                .arg(self.mirror);
             self.run(init, |_, _| {}).await.map_err(|error| {
                 CallError::from(error).context(format!("the mirror {} cannot be made", self.mirror.display()))
             })?;
@@ -124,8 +130,12 @@ impl Git<'_> {
         let failed = |error: ProcessError| {
             CallError::from(error).context(format!("commit {commit} cannot be checked out"))
         };
+        let trusted = self.trust_mirror().map_err(|error| {
+            CallError::failed(format!("the mirror {} cannot be shared", self.mirror.display())).because(error)
+        })?;
         let clone = self
-            .git()
+            .git(Account::Build)
+            .env("GIT_CONFIG_GLOBAL", trusted)
             .env("GIT_ALLOW_PROTOCOL", "file")
             .args(["clone", "--quiet", "--shared", "--no-checkout", "--template=", "--"])
             .arg(self.mirror)
@@ -175,9 +185,21 @@ impl Git<'_> {
         self.run(collect, |_, _| {}).await.map_err(CallError::from)
     }
 
-    fn git(&self) -> Program {
+    /// git reads another account's repository only where a configuration file allows it; a file, because the
+    /// options of `git clone` do not reach the process that reads the mirror.
+    fn trust_mirror(&self) -> std::io::Result<PathBuf> {
+        let file = self.mirror.with_extension("gitconfig");
+        let path = self.mirror.display().to_string().replace('\\', r"\\").replace('"', "\\\"");
+        let content = format!("[safe]\n\tdirectory = \"{path}\"\n");
+        if std::fs::read(&file).ok().as_deref() != Some(content.as_bytes()) {
+            orocloud_durable::write(&file, content.as_bytes(), 0o644)?;
+        }
+        Ok(file)
+    }
+
+    fn git(&self, account: Account) -> Program {
         Program::new("git")
-            .account(Account::Build)
+            .account(account)
             // Nobody's configuration: not the machine's, not the account's.
             .env("GIT_CONFIG_NOSYSTEM", "1")
             .env("GIT_CONFIG_GLOBAL", "/dev/null")
@@ -188,11 +210,11 @@ impl Git<'_> {
     }
 
     fn in_mirror(&self) -> Program {
-        self.git().arg("--git-dir").arg(self.mirror)
+        self.git(Account::Agent).arg("--git-dir").arg(self.mirror)
     }
 
     fn inside(&self, folder: &Path) -> Program {
-        self.git().arg("-C").arg(folder)
+        self.git(Account::Build).arg("-C").arg(folder)
     }
 
     /// A submodule may not make git run a program or read this machine's files, unless the repository itself is one.
