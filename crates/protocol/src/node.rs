@@ -128,7 +128,7 @@ pub enum StepAction {
         /// What the page must come from.
         release: ReleaseName,
     },
-    /// Takes a snapshot of the media. Output: [`crate::backup::MediaSnapshot`].
+    /// Takes a snapshot of the media. Output: [`crate::backup::MediaSnapshot`], or `null` where there are none.
     MediaSnapshot {
         /// The recovery point it belongs to.
         point: PointName,

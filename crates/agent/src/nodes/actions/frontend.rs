@@ -16,7 +16,7 @@ use crate::environment::Web;
 const LIMIT: Duration = Duration::from_secs(180);
 
 /// How long an answer may stay wrong that comes from the application itself.
-const WRONG_LIMIT: Duration = Duration::from_secs(10);
+const WRONG_LIMIT: Duration = Duration::from_secs(5);
 
 const PAUSE: Duration = Duration::from_millis(50);
 

@@ -42,6 +42,13 @@ async fn snapshot(
     match phase {
         Phase::Act => {
             restic.ensure_repository().await?;
+            // restic takes no snapshot of nothing; a recovery point from before the first upload is one without media.
+            if is_empty(&config.media).map_err(|error| {
+                CallError::failed(format!("the media at {} cannot be listed", config.media.display()))
+                    .because(error)
+            })? {
+                return Ok(StepAnswer::Done(Value::Null));
+            }
             let host = context.node.config.environment.name.to_string();
             let made: MediaSnapshot = restic.backup(tag, &host, &context.events, &context.cancel).await?;
             let made = serde_json::to_value(made).map_err(|error| CallError::internal(error.to_string()))?;
@@ -58,6 +65,15 @@ async fn snapshot(
             None => Probe::NotDone,
         })),
     }
+}
+
+fn is_empty(media: &Path) -> std::io::Result<bool> {
+    for entry in std::fs::read_dir(media)? {
+        if !entry?.file_name().to_string_lossy().starts_with(OWN_PREFIX) {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }
 
 /// Beside each other inside the media folder, which may be a mount: nothing beside it could take its place.
