@@ -79,10 +79,11 @@ final class InstallCommand extends ShopCommand
         if ($password === '' && !stream_isatty(STDIN)) {
             $password = rtrim((string) fgets(STDIN), "\r\n");
         }
-        if ($password === '') {
+        if ($password === '' && $option === '-') {
             throw new \RuntimeException('no password given: set ORO_USER_PASSWORD, or write it to standard input');
         }
 
-        return $password;
+        // Nobody knows a random one, so nobody can sign in with it before it is set.
+        return $password === '' ? bin2hex(random_bytes(32)) : $password;
     }
 }
