@@ -6,7 +6,7 @@ use orocloud_protocol::{CallError, OperationOptions};
 
 use super::facts::Facts;
 use super::point::{PointOrder, tidying};
-use crate::calls::{Context, Done, OperationCall};
+use crate::calls::{Context, Done, OperationCall, quoted};
 use crate::operations::hash;
 use crate::operations::plan::OperationPlan;
 use crate::points::Points;
@@ -20,7 +20,7 @@ impl OperationCall for Create {
     fn command(params: &CreateParams) -> String {
         let mut command = "backup:create".to_owned();
         if let Some(label) = &params.label {
-            command.push_str(&format!(" --label={label}"));
+            command.push_str(&format!(" --label={}", quoted(label.as_str())));
         }
         if let Some(seconds) = params.keep_for {
             command.push_str(&format!(" --keep-for={seconds}s"));
@@ -62,6 +62,8 @@ fn plan(
     order.label = params.label.clone();
     order.keep_until = keep_until;
     let mut groups = order.groups(&facts.places);
+    // Once it is visible it is there: what is interrupted after that is finished.
+    let point_of_no_return = groups.len();
     groups.push(tidying(&facts.places, &facts.known, &facts.environment.backup, facts.now));
     let code =
         facts.known.code.as_ref().map_or("no code".to_owned(), |code| format!("code {}", code.reference));
@@ -71,8 +73,8 @@ fn plan(
         _ => "incremental",
     };
     Ok(OperationPlan {
-        point_of_no_return: groups.len(),
         groups,
+        point_of_no_return,
         summary: vec![format!(
             "recovery point {} of {}: a {kind} backup of the database, the media, {code}",
             order.name, facts.environment.name
