@@ -7,6 +7,8 @@ mod events;
 mod failpoint;
 pub mod journal;
 pub mod locks;
+#[cfg(test)]
+mod lost_tests;
 pub mod plan;
 pub mod redact;
 pub mod runner;

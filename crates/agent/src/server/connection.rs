@@ -373,3 +373,6 @@ fn fault_of(method: Method, error: JoinError) -> CallError {
     crate::log::line(format!("{} ended in a fault of the agent: {text}", method.name()));
     CallError::internal(format!("{} ended in a fault of the agent", method.name())).because(text)
 }
+
+#[cfg(test)]
+mod tests;
