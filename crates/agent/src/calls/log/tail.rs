@@ -45,7 +45,12 @@ pub(super) struct Out {
     pub matched: bool,
     /// Nobody wants anything any more.
     pub gone: bool,
+    /// Sentences that were told: each call to a node meets the same trouble again.
+    told: BTreeSet<String>,
 }
+
+/// So many different sentences are remembered.
+const MOST_TOLD: usize = 256;
 
 pub(super) async fn run(
     nodes: Arc<dyn NodeLogs>,
@@ -79,7 +84,7 @@ pub(super) async fn run(
     };
     let resumes = positions.is_some();
     let positions = positions.unwrap_or_default();
-    let out = Out { events, end, positions, entries: 0, matched: false, gone: false };
+    let out = Out { events, end, positions, entries: 0, matched: false, gone: false, told: BTreeSet::new() };
     let mut tail = Tail { nodes, names, wanted, resumes, began, until_match, out, away: BTreeSet::new() };
     history::run(&mut tail).await?;
     let everybody_away = !tail.names.is_empty() && tail.away.len() == tail.names.len();
@@ -102,6 +107,12 @@ impl Out {
 
     /// Sends what a node said, with the cursor of all nodes in the place of its own. False when nothing more is wanted.
     pub async fn send(&mut self, node: &NodeName, event: EventBody, until_match: Option<&Regex>) -> bool {
+        if let EventBody::Note { text, .. } = &event
+            && self.told.len() < MOST_TOLD
+            && !self.told.insert(text.clone())
+        {
+            return true;
+        }
         let (event, is_entry) = match event {
             EventBody::Log { source, time, line, cursor, .. } => {
                 self.matched = until_match.is_some_and(|pattern| pattern.is_match(line.as_bytes()));
