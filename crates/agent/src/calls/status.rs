@@ -217,7 +217,10 @@ fn backups(facts: &Facts<'_>) -> StatusRow {
         return row("backups", health, "no recovery point yet", next);
     };
     let now = facts.now;
-    let mut detail = format!("{} recovery points, the newest {}", points.len(), newest.name);
+    let mut detail = match points.len() {
+        1 => format!("one recovery point, {}", newest.name),
+        number => format!("{number} recovery points, the newest {}", newest.name),
+    };
     let mut health = Health::Ok;
     let scheduled = facts.environment.backup.schedule == BackupSchedule::Hourly;
     if scheduled && now.duration_since(newest.at) > POINT_AGE {

@@ -107,17 +107,20 @@ impl Git<'_> {
         Ok(Resolved::Found { commit: Commit { id, committed_at }, also })
     }
 
-    /// All tags and branches, the newest first.
+    /// All tags, then all branches, the newest of each first.
     pub async fn names(&self) -> Result<Vec<String>, CallError> {
-        let list = self.in_mirror().args([
-            "for-each-ref",
-            "--sort=-creatordate",
-            "--count=5000",
-            "--format=%(refname:lstrip=2)",
-            "refs/tags",
-            "refs/heads",
-        ]);
-        Ok(self.output(list).await?.lines().map(str::to_owned).collect())
+        let mut names = Vec::new();
+        for kind in ["refs/tags", "refs/heads"] {
+            let list = self.in_mirror().args([
+                "for-each-ref",
+                "--sort=-creatordate",
+                "--count=5000",
+                "--format=%(refname:lstrip=2)",
+                kind,
+            ]);
+            names.extend(self.output(list).await?.lines().map(str::to_owned));
+        }
+        Ok(names)
     }
 
     /// Checks a commit out into a folder that is not there yet. Its objects stay in the mirror.

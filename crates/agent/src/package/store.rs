@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io;
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -18,7 +19,8 @@ impl Store {
     /// The store of a node, by its `state` folder; made when it is not there.
     pub fn open(state: &Path) -> io::Result<Self> {
         let folder = state.join("packages");
-        fs::create_dir_all(&folder)?;
+        // The customer's code is for nobody else on the node to read.
+        fs::DirBuilder::new().recursive(true).mode(0o700).create(&folder)?;
         Ok(Self { folder })
     }
 

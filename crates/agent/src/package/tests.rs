@@ -115,7 +115,9 @@ fn entry(tar: &mut tar::Builder<Vec<u8>>, kind: tar::EntryType, path: &str, link
 fn a_forged_package_is_refused_and_writes_nothing_outside() {
     use tar::EntryType::{Block, Directory, Fifo, Link, Regular, Symlink};
     let folder = tempfile::tempdir().unwrap();
-    let cases: [(&str, &[(tar::EntryType, &str, &str)]); 11] = [
+    /// What it is, and its entries: kind, path, target.
+    type Case<'a> = (&'a str, &'a [(tar::EntryType, &'a str, &'a str)]);
+    let cases: [Case<'_>; 11] = [
         ("absolute", &[(Regular, "/tmp/orocloud-forged", "")]),
         ("up", &[(Regular, "../up", "")]),
         ("up inside", &[(Directory, "a", ""), (Regular, "a/../../up", "")]),

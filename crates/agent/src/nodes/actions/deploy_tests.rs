@@ -239,6 +239,16 @@ async fn a_reference_becomes_a_release_whose_console_runs() {
     rig.act("release:record", record.clone()).await.unwrap();
     assert_eq!(releases::recorded(&rig.node.config.state).unwrap().unwrap().package, built.package);
 
+    // The same commit, built anew, is the same package.
+    for (step, action) in [
+        ("source:fetch", fetch("1.0.0")),
+        ("source:build", StepAction::SourceBuild { release: release() }),
+        ("package:build", StepAction::PackageBuild { release: release() }),
+    ] {
+        rig.act(step, action).await.unwrap();
+    }
+    assert_eq!(rig.outputs["package:build"], json!(built));
+
     // Everything back, twice.
     for _ in 0..2 {
         rig.undo("release:record", record.clone()).await;

@@ -1,5 +1,8 @@
 //! The application's source: fetched, checked out and built on maint, as `build`.
 
+use std::fs;
+use std::path::{Path, PathBuf};
+
 use orocloud_protocol::node::{Probe, SourceFetched};
 use orocloud_protocol::{CallError, ErrorKind, EventBody, NoteLevel, Reference, ReleaseName};
 use serde_json::Value;
@@ -8,7 +11,9 @@ use super::{Action, ActionContext};
 use crate::app_config::{self, AppConfig};
 use crate::engines::composer::Composer;
 use crate::engines::git::{Git, Resolved};
+use crate::files::AccountFiles;
 use crate::nodes::output::Output;
+use crate::operations::plan;
 use crate::process::Account;
 
 const FETCHED: &str = "source-fetched";
@@ -100,7 +105,9 @@ impl Action for Build<'_> {
         let mut output = Output::new(&context.events);
         if checkout.join("composer.json").exists() {
             let command = &config.deployment.composer_command;
+            let name = NamedAutoloader::prepare(context, &checkout).await?;
             composer.run(command, |stream, bytes| output.write(stream, bytes)).await?;
+            name.clear().await?;
         } else {
             output.line("the application has no composer.json: nothing to install");
         }
@@ -124,6 +131,39 @@ impl Action for Build<'_> {
             // composer goes on where it was interrupted.
             _ => Probe::Partial,
         })
+    }
+}
+
+/// Older composers name the autoloader's classes at random, so that no two builds were equal. They keep the name that
+/// they find in `vendor/autoload.php`: one made of the commit is put there.
+struct NamedAutoloader<'a> {
+    files: AccountFiles<'a>,
+    /// The file and what was put there; `None` where there was one already.
+    placed: Option<(PathBuf, String)>,
+}
+
+impl<'a> NamedAutoloader<'a> {
+    async fn prepare(context: &ActionContext<'a>, checkout: &Path) -> Result<Self, CallError> {
+        let files = context.node.processes.files(Account::Build);
+        let fetched: SourceFetched = plan::output(context.outputs, "source:fetch")?;
+        let vendor = checkout.join("vendor");
+        let file = vendor.join("autoload.php");
+        if fs::symlink_metadata(&file).is_ok() {
+            return Ok(Self { files, placed: None });
+        }
+        let content = format!("<?php // ComposerAutoloaderInit{}::\n", fetched.commit);
+        files.make_dir(&vendor, 0o755).await?;
+        files.write(&file, content.as_bytes(), 0o644).await?;
+        Ok(Self { files, placed: Some((file, content)) })
+    }
+
+    /// Takes it away again where composer did not replace it.
+    async fn clear(self) -> Result<(), CallError> {
+        let Some((file, content)) = self.placed else { return Ok(()) };
+        match self.files.read(&file).await? {
+            Some(found) if found == content.as_bytes() => self.files.remove(&file).await,
+            _ => Ok(()),
+        }
     }
 }
 
