@@ -9,11 +9,11 @@ fn a_second_operation_is_told_at_once_who_is_in_the_way() {
     let shop = Shop::start();
     shop.deploy("1.0.0");
     let db = shop.sandbox.node("db1").expect("db1");
-    // Nothing answers there, so the backup takes as long as we like.
-    db.freeze().expect("frozen");
     let mut first = shop.cli("developer", ["backup:create", "--label=first", "-n"]).spawn();
     let mut shown = BufReader::new(first.stderr.take().expect("stderr")).lines().map_while(Result::ok);
-    assert!(shown.any(|line| line.contains("backup")), "it has begun");
+    assert!(shown.any(|line| line.contains("backup:database")), "it has begun");
+    // Nothing answers there now, so the backup takes as long as we like.
+    db.freeze().expect("frozen");
     wait_for("the first one", || {
         let running = shop.cli("viewer", ["operation:list", "--format=json"]).succeeds().json();
         running["items"].as_array().is_some_and(|items| items.len() == 1)

@@ -1,5 +1,6 @@
 //! End to end: the real CLI against a real sandbox. One binary, a module a topic.
 
+mod accounts;
 mod crash;
 mod deploying;
 mod identity;

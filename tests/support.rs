@@ -95,17 +95,6 @@ impl Shop {
         self.sandbox.node(node).expect("a node").dir()
     }
 
-    /// Names of the database folder and all that lie beside it.
-    pub fn database_folders(&self) -> Vec<String> {
-        let parent = self.node_dir("db1").join("lib/postgresql/15");
-        let mut names: Vec<String> = std::fs::read_dir(parent)
-            .expect("the folder of the database")
-            .map(|entry| entry.expect("an entry").file_name().to_string_lossy().into_owned())
-            .collect();
-        names.sort();
-        names
-    }
-
     pub fn logs(&self) -> String {
         ["maint1", "db1", "web1", "web2"]
             .map(|node| format!("##### {node}\n{}", self.sandbox.logs_of(node)))
@@ -150,12 +139,6 @@ impl Answer {
 }
 
 impl Cli<'_> {
-    /// With further environment.
-    pub fn env(mut self, name: &str, value: &str) -> Self {
-        self.command.env(name, value);
-        self
-    }
-
     /// Starts it and lets it run.
     pub fn spawn(mut self) -> Child {
         self.command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("orocloud-cli")

@@ -37,7 +37,6 @@ pub fn node(blueprint: &Blueprint, host: &Host) -> Result<Service> {
     service.stop_seconds = 120;
     // Its recovery of an interrupted operation comes before it listens.
     service.ready_seconds = 120;
-    // The agent is still being written: a node without one is worth a warning.
     service.required = true;
     Ok(service)
 }
