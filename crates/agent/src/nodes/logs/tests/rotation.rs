@@ -8,7 +8,6 @@ use std::time::Duration;
 
 use orocloud_protocol::EventBody;
 use orocloud_protocol::node::LogTailParams;
-use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
 use super::*;
@@ -72,7 +71,7 @@ async fn rotation_by_renaming_loses_and_doubles_nothing() {
     tail.begun().await;
     let reopen = std::sync::Arc::new(AtomicBool::new(false));
     let writer = Writer::start(place.path("app.log"), reopen.clone());
-    let rotate = tokio::task::spawn_blocking({
+    let mut rotate = tokio::task::spawn_blocking({
         let path = |name: &str| place.path(name);
         let paths = [path("app.log"), path("app.log.1"), path("app.log.2"), path("app.log.3")];
         move || {
@@ -98,15 +97,13 @@ async fn rotation_by_renaming_loses_and_doubles_nothing() {
     });
     let mut found = Vec::new();
     let mut total: Option<u64> = None;
-    let mut rotate = Some(rotate);
     while total.is_none_or(|total| (found.len() as u64) < total) {
-        if rotate.as_ref().is_some_and(JoinHandle::is_finished) {
-            total = Some(rotate.take().unwrap().await.unwrap());
+        tokio::select! {
+            written = &mut rotate, if total.is_none() => total = Some(written.unwrap()),
+            text = timeout(LIMIT, tail.shown()) => {
+                found.push(text.unwrap_or_else(|_| panic!("{} of {total:?}", found.len())));
+            }
         }
-        // As long as it is written, entries come all the time; afterwards the rest must.
-        let patience = if total.is_none() { LIMIT } else { Duration::from_secs(5) };
-        let text = timeout(patience, tail.shown()).await;
-        found.push(text.unwrap_or_else(|_| panic!("{} of {total:?}", found.len())));
     }
     let mut found = numbers(&found);
     found.sort_unstable();
