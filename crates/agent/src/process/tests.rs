@@ -152,3 +152,32 @@ async fn files_take_the_place_of_pipes() {
     processes.output(program).await.unwrap();
     assert_eq!(std::fs::read_to_string(folder.path().join("out")).unwrap(), "from a file");
 }
+
+#[tokio::test]
+async fn another_account_gets_no_rights_along() {
+    // SAFETY: geteuid has no preconditions.
+    if unsafe { libc::geteuid() } != 0 {
+        eprintln!("not root: an ordinary user cannot become another account, so this is not looked at");
+        return;
+    }
+    let name = || "nobody".to_owned();
+    let processes = Processes::new(Some(AccountNames { build: name(), app: name(), database: name() }));
+    let script = "id -un; id -G | wc -w; echo $HOME; grep -E '^(Cap(Inh|Prm|Eff|Amb)|NoNewPrivs)' /proc/self/status; cat /etc/shadow >/dev/null 2>&1 || echo closed";
+    let finished = processes.output(shell(script).account(Account::Build)).await.unwrap();
+    let text = String::from_utf8(finished.stdout).unwrap();
+    let lines: Vec<&str> = text.lines().collect();
+    assert_eq!(lines[..2], ["nobody", "1"], "{text}");
+    assert_ne!(lines[2], "/root");
+    for name in ["CapInh", "CapPrm", "CapEff", "CapAmb"] {
+        assert!(text.contains(&format!("{name}:\t0000000000000000")), "{text}");
+    }
+    assert!(text.contains("NoNewPrivs:\t1"), "{text}");
+    assert_eq!(lines.last(), Some(&"closed"));
+    // A folder that only that account may enter is entered as that account.
+    let error = processes.output(shell("true").account(Account::Build).folder("/root")).await.unwrap_err();
+    assert!(error.to_string().contains("/root"), "{error}");
+    let missing = AccountNames { build: "no-such-account".into(), app: name(), database: name() };
+    let error =
+        Processes::new(Some(missing)).output(shell("true").account(Account::Build)).await.unwrap_err();
+    assert!(error.to_string().contains("no account no-such-account"), "{error}");
+}
