@@ -149,7 +149,7 @@ fn refused(command: &str, error: ProcessError) -> CallError {
         (Some(fatal), _) => format!("restic {command} failed: {fatal}"),
         (None, _) => return CallError::from(error).context(format!("restic {command} failed")),
     };
-    let failed = error.tail.lines().filter(|line| !line.starts_with(['{', '['])).take(10);
+    let failed = error.tail.lines().filter_map(problem).take(10);
     let failed = failed.fold(CallError::failed(message), CallError::because);
     match fatal.as_deref() {
         Some(text) if text.contains("wrong password") => {
@@ -160,6 +160,19 @@ fn refused(command: &str, error: ProcessError) -> CallError {
         }
         _ => failed,
     }
+}
+
+/// A line of standard error for a person: with `--json` files that cannot be read are told as objects.
+fn problem(line: &str) -> Option<String> {
+    #[derive(Deserialize)]
+    struct Problem {
+        item: String,
+    }
+    if !line.starts_with('{') {
+        return Some(line.to_owned());
+    }
+    let Problem { item } = serde_json::from_str(line).ok()?;
+    Some(format!("{item} cannot be read"))
 }
 
 /// Reads the lines of `restic backup --json` as they come.
@@ -238,6 +251,14 @@ mod tests {
         assert_eq!(read(BACKUP), Some(snapshot));
         assert_eq!(read(&BACKUP[..BACKUP.len() - 20]), None);
         assert_eq!(read("Fatal: nothing\n"), None);
+    }
+
+    #[test]
+    fn a_file_that_cannot_be_read_is_named() {
+        let line = r#"{"message_type":"error","error":{"Op":"open","Path":"s","Err":13},"during":"archival","item":"/media/s"}"#;
+        assert_eq!(problem(line).as_deref(), Some("/media/s cannot be read"));
+        assert_eq!(problem(&line[..50]), None);
+        assert_eq!(problem("Warning: x").as_deref(), Some("Warning: x"));
     }
 
     #[test]

@@ -45,6 +45,9 @@ impl Rig {
         for name in ["state", "media", "restic"] {
             std::fs::create_dir(root.join(name)).unwrap();
         }
+        if is_root() {
+            run(Command::new("chown").arg("nobody:").arg(root.join("media")));
+        }
         write_configuration(root);
         let socket = root.join("supervisor.sock");
         serve(UnixListener::bind(&socket).unwrap(), root.to_owned());

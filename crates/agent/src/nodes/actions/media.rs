@@ -1,5 +1,6 @@
 //! Snapshots of the media, and bringing one back. On maint.
 
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use orocloud_protocol::backup::MediaSnapshot;
@@ -10,6 +11,8 @@ use serde_json::Value;
 use super::ActionContext;
 use crate::engines::restic::{OWN_PREFIX, Restic};
 use crate::environment::Maint;
+use crate::files::AccountFiles;
+use crate::process::{Account, Processes, Program};
 
 /// Acts, undoes or probes one of them.
 pub async fn run(
@@ -27,7 +30,7 @@ pub async fn run(
             snapshot(context, config, phase, &tag).await
         }
         StepAction::MediaAside { snapshot } => aside(context, config, phase, snapshot).await,
-        StepAction::MediaSwap { kept } => swap(context, config, phase, *kept),
+        StepAction::MediaSwap { kept } => swap(context, config, phase, *kept).await,
         _ => Err(CallError::internal("not a step of the media")),
     }
 }
@@ -77,31 +80,116 @@ fn is_empty(media: &Path) -> std::io::Result<bool> {
 }
 
 /// Beside each other inside the media folder, which may be a mount: nothing beside it could take its place.
-struct Places {
+///
+/// All of it is the application's: the agent may not move folders of another account to another parent.
+struct Places<'a> {
+    processes: &'a Processes,
+    media: &'a Path,
     /// What was restored.
     aside: PathBuf,
     /// What was replaced.
     kept: PathBuf,
     /// Written when what is aside is complete.
     complete: PathBuf,
+    /// Written when all that was there is in `kept`.
+    moved: PathBuf,
 }
 
-impl Places {
-    fn of(media: &Path, operation: CallId) -> Self {
+impl<'a> Places<'a> {
+    fn of(context: &'a ActionContext<'_>, config: &'a Maint) -> Self {
+        Self::new(&context.node.processes, &config.media, context.operation)
+    }
+
+    fn new(processes: &'a Processes, media: &'a Path, operation: CallId) -> Self {
+        let at = |name: String| media.join(format!("{OWN_PREFIX}{name}"));
         Self {
-            aside: media.join(format!("{OWN_PREFIX}aside-{operation}")),
+            processes,
+            media,
+            aside: at(format!("aside-{operation}")),
             kept: kept(media, operation),
-            complete: media.join(format!("{OWN_PREFIX}aside-{operation}.complete")),
+            complete: at(format!("aside-{operation}.complete")),
+            moved: kept(media, operation).join(format!("{OWN_PREFIX}moved")),
         }
+    }
+
+    fn files(&self) -> AccountFiles<'a> {
+        self.processes.files(Account::App)
+    }
+
+    async fn there(&self, path: &Path) -> Result<bool, CallError> {
+        let name = path.file_name().unwrap_or_default();
+        let beside = self.files().list(path.parent().unwrap_or(self.media)).await?;
+        Ok(beside.unwrap_or_default().iter().any(|other| other == name))
+    }
+
+    /// Names in a folder, without our own.
+    async fn entries(&self, folder: &Path) -> Result<Vec<OsString>, CallError> {
+        let mut names = self.files().list(folder).await?.unwrap_or_default();
+        names.retain(|name| !name.to_string_lossy().starts_with(OWN_PREFIX));
+        Ok(names)
+    }
+
+    async fn move_all(&self, from: &Path, to: &Path) -> Result<(), CallError> {
+        for name in self.entries(from).await? {
+            self.files().rename(&from.join(&name), &to.join(&name)).await?;
+        }
+        Ok(())
+    }
+
+    /// What restic wrote belongs to the agent until restic gave it away, which an interrupted one did not.
+    async fn give_to_application(&self) -> Result<(), CallError> {
+        let Some(account) = self.processes.name(Account::App) else { return Ok(()) };
+        if !self.there(&self.aside).await? {
+            return Ok(());
+        }
+        let program = Program::new("/usr/bin/chown")
+            .args(["--recursive", "--no-dereference", "--"])
+            .arg(format!("{account}:"))
+            .arg(&self.aside);
+        self.processes.output(program).await?;
+        Ok(())
+    }
+
+    async fn remove_aside(&self) -> Result<(), CallError> {
+        self.files().remove(&self.complete).await?;
+        self.give_to_application().await?;
+        self.files().remove_tree(&self.aside).await
+    }
+
+    /// Moves what is there into `kept` and what is aside to its place; where it was interrupted it goes on.
+    async fn exchange(&self) -> Result<(), CallError> {
+        if !self.there(&self.aside).await? {
+            return Ok(());
+        }
+        // Until the mark is there, what stands in the media folder is old.
+        self.files().make_dir(&self.kept, 0o755).await?;
+        if !self.there(&self.moved).await? {
+            self.move_all(self.media, &self.kept).await?;
+            self.files().touch(&self.moved).await?;
+        }
+        self.move_all(&self.aside, self.media).await?;
+        self.files().remove_tree(&self.aside).await?;
+        self.files().remove(&self.complete).await
+    }
+
+    /// Puts everything back that [`Places::exchange`] moved; what took its place is aside again.
+    async fn exchange_back(&self) -> Result<(), CallError> {
+        if !self.there(&self.kept).await? {
+            return Ok(());
+        }
+        if self.there(&self.moved).await? {
+            // What stands in the media folder was restored.
+            self.files().make_dir(&self.aside, 0o775).await?;
+            self.move_all(self.media, &self.aside).await?;
+            self.files().remove(&self.moved).await?;
+        }
+        self.move_all(&self.kept, self.media).await?;
+        self.files().remove_tree(&self.kept).await
     }
 }
 
 fn kept(media: &Path, operation: CallId) -> PathBuf {
     media.join(format!("{OWN_PREFIX}kept-{operation}"))
-}
-
-fn failed(error: std::io::Error) -> CallError {
-    CallError::failed("the media cannot be restored").because(error)
 }
 
 async fn aside(
@@ -110,164 +198,90 @@ async fn aside(
     phase: Phase,
     snapshot: &str,
 ) -> Result<StepAnswer, CallError> {
-    let places = Places::of(&config.media, context.operation);
+    let places = Places::of(context, config);
     match phase {
         Phase::Act => {
-            if !places.complete.exists() {
-                remove_tree(&places.aside).map_err(failed)?;
-                std::fs::create_dir(&places.aside).map_err(failed)?;
+            if !places.there(&places.complete).await? {
+                places.remove_aside().await?;
+                // The agent, who restores into it, is of the application's group.
+                places.files().make_dir(&places.aside, 0o775).await?;
                 let restic = Restic::new(&context.node.processes, config);
                 restic.restore(snapshot, &places.aside, &context.events, &context.cancel).await?;
-                orocloud_durable::write(&places.complete, b"", 0o600).map_err(failed)?;
+                places.give_to_application().await?;
+                places.files().touch(&places.complete).await?;
             }
             Ok(StepAnswer::Done(Value::Null))
         }
-        Phase::Undo => {
-            remove_file(&places.complete).and_then(|()| remove_tree(&places.aside)).map_err(failed)?;
-            Ok(StepAnswer::Undone)
-        }
-        Phase::Probe => Ok(StepAnswer::Probed(match places.complete.exists() {
+        Phase::Undo => places.remove_aside().await.map(|()| StepAnswer::Undone),
+        Phase::Probe => Ok(StepAnswer::Probed(match places.there(&places.complete).await? {
             true => Probe::Done(Value::Null),
             false => Probe::Partial,
         })),
     }
 }
 
-fn swap(
+async fn swap(
     context: &ActionContext<'_>,
     config: &Maint,
     phase: Phase,
     earlier: Option<CallId>,
 ) -> Result<StepAnswer, CallError> {
-    let media = &config.media;
-    let places = Places::of(media, context.operation);
+    let places = Places::of(context, config);
+    let earlier = earlier.map(|earlier| kept(places.media, earlier));
     match phase {
         Phase::Act => {
             if let Some(earlier) = earlier
-                && !places.aside.exists()
-                && !places.kept.exists()
+                && !places.there(&places.aside).await?
+                && !places.there(&places.kept).await?
             {
-                std::fs::rename(kept(media, earlier), &places.aside).map_err(failed)?;
-                remove_file(&places.aside.join(MOVED)).map_err(failed)?;
+                places.files().rename(&earlier, &places.aside).await?;
             }
-            exchange(media, &places).map_err(failed)?;
+            places.exchange().await?;
             Ok(StepAnswer::Done(Value::Null))
         }
         Phase::Undo => {
-            exchange_back(media, &places).map_err(failed)?;
+            places.exchange_back().await?;
             if let Some(earlier) = earlier
-                && places.aside.exists()
+                && places.there(&places.aside).await?
             {
-                std::fs::rename(&places.aside, kept(media, earlier)).map_err(failed)?;
+                places.files().rename(&places.aside, &earlier).await?;
             }
             Ok(StepAnswer::Undone)
         }
-        Phase::Probe => Ok(StepAnswer::Probed(match (places.kept.exists(), places.aside.exists()) {
-            (true, false) => Probe::Done(Value::Null),
-            (false, _) => Probe::NotDone,
-            (true, true) => Probe::Partial,
-        })),
+        Phase::Probe => {
+            let (kept, aside) = (places.there(&places.kept).await?, places.there(&places.aside).await?);
+            Ok(StepAnswer::Probed(match (kept, aside) {
+                (true, false) => Probe::Done(Value::Null),
+                (false, _) => Probe::NotDone,
+                (true, true) => Probe::Partial,
+            }))
+        }
     }
 }
 
-/// Removes media that restores have replaced, except of these operations, and what interrupted ones left.
-pub fn tidy(config: &Maint, keep: &[CallId]) -> Result<(), CallError> {
-    let entries = std::fs::read_dir(&config.media).map_err(failed)?;
-    for entry in entries {
-        let entry = entry.map_err(failed)?;
-        let name = entry.file_name();
-        let Some(operation) =
-            name.to_str().and_then(|name| name.strip_prefix(OWN_PREFIX)?.strip_prefix("kept-"))
-        else {
-            continue;
-        };
-        if operation.parse().is_ok_and(|operation: CallId| !keep.contains(&operation)) {
-            remove_tree(&entry.path()).map_err(failed)?;
+/// Removes media that restores have replaced, except of these operations.
+pub async fn tidy(processes: &Processes, config: &Maint, keep: &[CallId]) -> Result<(), CallError> {
+    let files = processes.files(Account::App);
+    for name in files.list(&config.media).await?.unwrap_or_default() {
+        let operation = name.to_str().and_then(|name| name.strip_prefix(OWN_PREFIX)?.strip_prefix("kept-"));
+        let operation: Option<CallId> = operation.and_then(|operation| operation.parse().ok());
+        if operation.is_some_and(|operation| !keep.contains(&operation)) {
+            files.remove_tree(&config.media.join(&name)).await?;
         }
     }
     Ok(())
-}
-
-/// In the kept folder: all that was there is in it now.
-const MOVED: &str = ".orocloud-moved";
-
-fn remove_tree(path: &Path) -> std::io::Result<()> {
-    match std::fs::remove_dir_all(path) {
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
-        result => result,
-    }
-}
-
-fn remove_file(path: &Path) -> std::io::Result<()> {
-    match std::fs::remove_file(path) {
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
-        result => result,
-    }
-}
-
-/// Moves what is there into `kept` and what is aside to its place; where it was interrupted it goes on.
-fn exchange(media: &Path, places: &Places) -> std::io::Result<()> {
-    if !places.aside.exists() {
-        return Ok(());
-    }
-    // Until the mark is there, what stands in the media folder is old.
-    let moved = places.kept.join(MOVED);
-    if !moved.exists() {
-        std::fs::create_dir_all(&places.kept)?;
-        for name in entries(media)? {
-            std::fs::rename(media.join(&name), places.kept.join(&name))?;
-        }
-        orocloud_durable::write(&moved, b"", 0o600)?;
-    }
-    for name in entries(&places.aside)? {
-        std::fs::rename(places.aside.join(&name), media.join(&name))?;
-    }
-    std::fs::remove_dir(&places.aside)?;
-    remove_file(&places.complete)?;
-    orocloud_durable::sync_parent(&places.kept)
-}
-
-/// Puts everything back that [`exchange`] moved; what took its place is aside again.
-fn exchange_back(media: &Path, places: &Places) -> std::io::Result<()> {
-    if !places.kept.exists() {
-        return Ok(());
-    }
-    let moved = places.kept.join(MOVED);
-    if moved.exists() {
-        // What stands in the media folder was restored.
-        std::fs::create_dir_all(&places.aside)?;
-        for name in entries(media)? {
-            std::fs::rename(media.join(&name), places.aside.join(&name))?;
-        }
-        remove_file(&moved)?;
-    }
-    for name in entries(&places.kept)? {
-        std::fs::rename(places.kept.join(&name), media.join(&name))?;
-    }
-    std::fs::remove_dir(&places.kept)
-}
-
-/// Names in a folder, without our own.
-fn entries(folder: &Path) -> std::io::Result<Vec<std::ffi::OsString>> {
-    let mut names = Vec::new();
-    for entry in std::fs::read_dir(folder)? {
-        let name = entry?.file_name();
-        if !name.to_string_lossy().starts_with(OWN_PREFIX) {
-            names.push(name);
-        }
-    }
-    Ok(names)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    #[test]
-    fn media_change_places_and_back_also_when_interrupted() {
+    #[tokio::test]
+    async fn media_change_places_and_back_also_when_interrupted() {
         let folder = tempfile::tempdir().unwrap();
         let media = folder.path();
-        let places = Places::of(media, CallId::from_parts(1, 1));
+        let processes = Processes::new(None);
+        let places = Places::new(&processes, media, CallId::from_parts(1, 1));
         std::fs::write(media.join("old"), "").unwrap();
         std::fs::create_dir(&places.aside).unwrap();
         std::fs::write(places.aside.join("new"), "").unwrap();
@@ -275,14 +289,14 @@ mod tests {
         // Interrupted in the middle: the old ones are moved, the mark is not written.
         std::fs::create_dir(&places.kept).unwrap();
         std::fs::rename(media.join("old"), places.kept.join("old")).unwrap();
-        exchange(media, &places).unwrap();
-        exchange(media, &places).unwrap();
+        places.exchange().await.unwrap();
+        places.exchange().await.unwrap();
         assert!(
             media.join("new").exists() && !media.join("old").exists() && places.kept.join("old").exists()
         );
         assert!(!places.aside.exists() && !places.complete.exists());
-        exchange_back(media, &places).unwrap();
-        exchange_back(media, &places).unwrap();
+        places.exchange_back().await.unwrap();
+        places.exchange_back().await.unwrap();
         assert!(media.join("old").exists() && !media.join("new").exists());
         assert!(places.aside.join("new").exists() && !places.kept.exists());
     }

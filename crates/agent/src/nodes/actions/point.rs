@@ -116,7 +116,7 @@ async fn let_go(context: &ActionContext<'_>, points: &Points) -> Result<(), Call
         .map(|record| record.restore.operation)
         .collect();
     promised.push(context.operation);
-    super::media::tidy(maint, &promised)?;
+    super::media::tidy(&context.node.processes, maint, &promised).await?;
     if !snapshots.is_empty() {
         let restic = Restic::new(&context.node.processes, maint);
         restic.forget(&snapshots).await?;
