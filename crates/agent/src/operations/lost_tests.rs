@@ -16,6 +16,8 @@ enum Play {
     Give(Result<StepAnswer, StepFailure>),
     /// Answers once it is told to end.
     UntilCancelled,
+    /// Is done just as it is told to end.
+    DoneWhenCancelled,
     /// Never answers.
     Hang,
 }
@@ -47,6 +49,10 @@ impl Executor for Script {
             Play::UntilCancelled => {
                 request.cancel.cancelled().await;
                 Err(StepFailure::Failed(CallError::new(ErrorKind::Cancelled, "the program was ended")))
+            }
+            Play::DoneWhenCancelled => {
+                request.cancel.cancelled().await;
+                Ok(StepAnswer::Done(json!(1)))
             }
             Play::Hang => std::future::pending().await,
         }
@@ -309,4 +315,56 @@ fn after_a_crash_the_undo_that_still_runs_is_attached_to() {
         let attached = asked.iter().find(|(line, _)| line == "attach Undo a").expect("attached");
         assert_eq!(attached.1, begun, "to that very attempt");
     });
+}
+
+#[tokio::test]
+async fn an_end_that_cannot_be_written_keeps_the_locks_until_it_is() {
+    let folder = tempfile::tempdir().unwrap();
+    let operations = open(folder.path(), |step, phase, _, before| match (step, phase) {
+        ("a", Phase::Act) if before == 0 => Play::UntilCancelled,
+        (_, Phase::Undo) => undone(),
+        _ => done(),
+    });
+    let first = id(1);
+    operations.start(wanted(first), async { Ok(plan()) }).await.unwrap();
+    until_asked(&operations, "Act a").await;
+    // No file takes the place of a folder, so writing fails as on a full disk.
+    let record = operations.shelf.folder(first).join("operation.json");
+    std::fs::remove_file(&record).unwrap();
+    std::fs::create_dir(&record).unwrap();
+    let running = operations.running().get(&first).cloned().unwrap();
+    assert!(running.cancel.cancel("dora"));
+    tokio::time::timeout(Duration::from_secs(10), async {
+        while !running.journal.record().state.has_ended() {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await
+    .expect("an end");
+    let nothing = async { panic!("begun beside one whose end is not on disk") };
+    let refused = operations.start(wanted(id(2)), nothing).await.unwrap_err();
+    assert_eq!(refused.kind, ErrorKind::Locked);
+    std::fs::remove_dir(&record).unwrap();
+    let summary =
+        tokio::time::timeout(Duration::from_secs(10), operations.wait(first)).await.unwrap().unwrap();
+    assert_eq!(summary.state, OperationState::Cancelled);
+    operations.start(wanted(id(3)), async { Ok(plan()) }).await.unwrap();
+}
+
+#[tokio::test]
+async fn who_cancels_as_the_last_step_is_done_is_not_told_wrong() {
+    let folder = tempfile::tempdir().unwrap();
+    let operations = open(folder.path(), |step, phase, _, _| match (step, phase) {
+        ("d", Phase::Act) => Play::DoneWhenCancelled,
+        (_, Phase::Undo) => undone(),
+        _ => done(),
+    });
+    let all_can_be_undone = OperationPlan { point_of_no_return: 3, ..plan() };
+    let operation = id(1);
+    operations.start(wanted(operation), async { Ok(all_can_be_undone) }).await.unwrap();
+    until_asked(&operations, "Act d").await;
+    let running = operations.running().get(&operation).cloned().unwrap();
+    assert!(running.cancel.cancel("dora"));
+    assert_eq!(end_of(&operations, operation).await.state, OperationState::Cancelled);
+    assert!(asked(&operations).contains(&"Undo a".to_owned()));
 }

@@ -173,6 +173,9 @@ pub struct Interrupted<A> {
     held: Held,
 }
 
+/// How long after a failure the end of an operation is written again: a full disk is emptied by a person.
+const SAVE_AGAIN: Duration = Duration::from_secs(1);
+
 impl<E: Executor> Operations<E> {
     /// Opens the shelf in the state folder.
     pub fn open(
@@ -265,7 +268,7 @@ impl<E: Executor> Operations<E> {
                 let error = CallError::internal("the operation ended by a fault of the agent").because(fault);
                 (OperationState::Failed, Err(error))
             });
-            operations.end(&journal, ended, held);
+            operations.end(&journal, ended, held).await;
         });
     }
 
@@ -341,7 +344,7 @@ impl<E: Executor> Operations<E> {
         Ok(())
     }
 
-    fn end(&self, journal: &Journal<E::Action>, ended: runner::Ended, held: Held) {
+    async fn end(&self, journal: &Journal<E::Action>, ended: runner::Ended, held: Held) {
         let record = journal.record();
         let (mut state, outcome) = ended;
         let outcome = outcome.and_then(|outputs| {
@@ -357,9 +360,16 @@ impl<E: Executor> Operations<E> {
         if outcome.is_err() && state == OperationState::Succeeded {
             state = OperationState::Failed;
         }
-        let saved = journal.save_end(state, outcome).and_then(|()| self.shelf.unmark(record.id));
-        if let Err(error) = saved {
+        // Until its end is on disk it counts as running, after a crash too: were its locks given to another, that one
+        // would be taken for one that never began.
+        let save = || journal.save_end(state, outcome.clone()).and_then(|()| self.shelf.unmark(record.id));
+        while let Err(error) = save() {
             crate::log::line(format!("operation {}: its end is not in the journal: {error}", record.id));
+            if self.draining.load(Ordering::SeqCst) {
+                // Nothing begins any more, and the next daemon, by the mark, finds out how it ended.
+                break;
+            }
+            tokio::time::sleep(SAVE_AGAIN).await;
         }
         // The locks are free before those who watch can begin something new.
         drop(held);

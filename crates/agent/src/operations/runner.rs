@@ -133,6 +133,9 @@ impl<E: Executor> Runner<E> {
 
     /// After a crash: finds out what was done, then undoes or finishes.
     pub async fn recover(mut self) -> Ended {
+        // What happens is decided by what was done, so nobody who cancels from here on, also while a lost node is
+        // waited for, may be told that it will be undone.
+        let _ = self.cancel.close();
         let undoing = match self.recall().await {
             Ok(undoing) => undoing,
             Err(error) => return (OperationState::Failed, Err(error)),
@@ -145,8 +148,6 @@ impl<E: Executor> Runner<E> {
             Known::Unfinished => !self.undo_only(),
             Known::Untouched | Known::Begun(_) | Known::Undoing(_) | Known::Undone => false,
         });
-        // A cancel that comes now changes nothing: what happens is decided.
-        let _ = self.cancel.close();
         if begun_for_good && !undoing {
             let from = self
                 .known
@@ -200,6 +201,12 @@ impl<E: Executor> Runner<E> {
                 return self.backward(error).await;
             }
             fault.get_or_insert(error);
+        }
+        // Whoever cancelled while the last step ran was told that all will be undone.
+        if self.plan.point_of_no_return >= self.plan.groups.len()
+            && let Err(cancelled) = self.cancel.close()
+        {
+            return self.backward(cancelled).await;
         }
         match fault {
             None => (OperationState::Succeeded, Ok(std::mem::take(&mut self.outputs))),
