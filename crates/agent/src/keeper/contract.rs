@@ -207,6 +207,40 @@ async fn a_swap_that_was_interrupted_anywhere_goes_on_or_back() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_was_live_outlives_a_swap_that_came_neither_to_its_end_nor_back() {
+    let Some(rig) = Rig::start().await else { return };
+    let story = disaster(&rig).await;
+    rig.orders(5).await;
+    let at = copy(&story.base, 1, ReplayTarget::Time(story.hundred));
+    let restore = Restore::new(&rig, 1);
+    let keeper = restore.keeper();
+    restore.prepare(&at).await;
+    keeper.accept(&at, &restore.around()).await.unwrap();
+    let Keeper::Plain(plain) = &keeper;
+    // Under the copy's name, then under its own: neither an undo nor the next hourly tidying takes it away.
+    plain.swap_until(&at, &restore.around(), "exchanged").await;
+    keeper.discard(&at).await.unwrap_err();
+    keeper.tidy(&[], Timestamp::now()).await.unwrap();
+    keeper.swap_back(restore.operation).await.unwrap();
+    plain.swap_until(&at, &restore.around(), "renamed").await;
+    keeper.tidy(&[], Timestamp::UNIX_EPOCH).await.unwrap();
+    keeper.swap_back(restore.operation).await.unwrap();
+    assert_eq!(rig.count().await, 5);
+    assert_eq!(restore.swap(&at).await, 2);
+
+    // The way back from an undo dies behind its exchange: what the restore replaced is still there to go back to.
+    rig.archived().await;
+    let undo = Restore::new(&rig, 2);
+    plain.swap_until(&restore.kept(), &undo.around(), "renamed").await;
+    plain.swap_back_until_exchanged(undo.operation).await;
+    keeper.swap_back(undo.operation).await.unwrap();
+    assert_eq!(rig.count().await, 150);
+    keeper.tidy(&[restore.operation], Timestamp::now()).await.unwrap();
+    undo.swap(&restore.kept()).await;
+    assert_eq!(rig.count().await, 5);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_copy_that_does_not_come_up_leaves_the_live_database_as_it_was() {
     let Some(rig) = Rig::start().await else { return };
     let story = disaster(&rig).await;

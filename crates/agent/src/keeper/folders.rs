@@ -168,8 +168,31 @@ impl Folders<'_> {
         self.processes.files(Account::Database).remove(&note_path(folder)).await
     }
 
-    /// Removes note, then folder.
+    /// Whether a folder is the live one of before a swap that came neither to its end nor back: perhaps the only copy
+    /// of the database, under whatever name the swap left it.
+    pub(super) async fn holds_live(&self, folder: &Path) -> Result<bool, CallError> {
+        let Some(identity) = Identity::of(self.processes, folder).await? else { return Ok(false) };
+        for beside in self.list().await? {
+            if let Beside::Kept(operation) = beside
+                && let Some(note) = self.note::<KeptNote>(&self.kept(operation)).await?
+                && note.done.is_none()
+                && note.live == identity
+            {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// Removes note, then folder; never one that [`Folders::holds_live`].
     pub(super) async fn remove(&self, folder: &Path) -> Result<(), CallError> {
+        if self.holds_live(folder).await? {
+            return Err(CallError::refused(format!(
+                "{} holds the database of before a swap that was interrupted, and is not removed",
+                folder.display()
+            ))
+            .hint("see which restore failed, and put that folder back by hand: orocloud-cli log:list"));
+        }
         self.remove_note(folder).await?;
         self.processes.files(Account::Database).remove_tree(folder).await
     }

@@ -16,7 +16,8 @@ use super::folders::{AsideNote, Beside, Folders, KeptNote, short};
 use super::{Circumstances, Health};
 use crate::engines::pgbackrest::{PgBackRest, RestoreOrder};
 use crate::engines::postgres::{
-    ClusterState, Control, Copies, Copy, CopyOrder, Room, Server, archived_marker, count_rows, timestamp_of,
+    ClusterState, Control, Copies, Copy, CopyOrder, Identity, Room, Server, archived_marker, count_rows,
+    timestamp_of,
 };
 use crate::environment::Database;
 use crate::nodes::NodeRef;
@@ -316,7 +317,18 @@ impl<'a> Plain<'a> {
         for beside in folders.list().await? {
             let folder = match beside {
                 Beside::Kept(operation) if keep.contains(&operation) => continue,
-                Beside::Kept(operation) => folders.kept(operation),
+                Beside::Kept(operation) => {
+                    let folder = folders.kept(operation);
+                    let note: Option<KeptNote> = folders.note(&folder).await?;
+                    // A swap that failed both ways: all it left stays until a person has looked at it, and so does
+                    // the note by which what was live is found.
+                    if let Some(note) = note.filter(|note| note.done.is_none())
+                        && Identity::of(&self.node.processes, &self.config.data).await? != Some(note.live)
+                    {
+                        continue;
+                    }
+                    folder
+                }
                 Beside::Aside(name) => {
                     let folder = folders.beside(&format!("aside-{name}"));
                     let note: Option<AsideNote> = folders.note(&folder).await?;
@@ -328,7 +340,10 @@ impl<'a> Plain<'a> {
                     folder
                 }
             };
-            folders.remove(&folder).await?;
+            // Such a swap may have left it under the name of its copy.
+            if !folders.holds_live(&folder).await? {
+                folders.remove(&folder).await?;
+            }
         }
         Ok(())
     }

@@ -239,12 +239,14 @@ impl Plain<'_> {
                 _ => aside.clone(),
             };
             files.exchange(data, &from).await?;
-            if from != aside {
-                files.rename(&from, &aside).await?;
-            }
-            if let AsideOrigin::Kept { .. } = note.copy.origin {
-                files.remove(&aside.join("recovery.signal")).await?;
-            }
+        }
+        // Looked at anew: after a crash behind the exchange the copy still has the name of what is kept, and without
+        // a note it would be tidied away. It may itself be what an earlier restore replaced.
+        if Identity::of(&self.node.processes, &kept).await? == Some(note.aside) {
+            files.rename(&kept, &aside).await?;
+        }
+        if let AsideOrigin::Kept { .. } = note.copy.origin {
+            files.remove(&aside.join("recovery.signal")).await?;
         }
         self.start().await?;
         folders.remove_note(&kept).await
@@ -270,6 +272,12 @@ impl Plain<'_> {
             return;
         }
         files.rename(&aside, &self.folders().kept(around.operation)).await.unwrap();
+    }
+
+    /// What putting back does up to the exchange, where the agent then dies.
+    pub(super) async fn swap_back_until_exchanged(&self, operation: CallId) {
+        let files = self.node.processes.files(Account::Database);
+        files.exchange(&self.config.data, &self.folders().kept(operation)).await.unwrap();
     }
 }
 
