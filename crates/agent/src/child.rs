@@ -222,6 +222,11 @@ fn start(order: &Order, program: &OsStr, arguments: &[OsString]) -> Result<i32, 
             };
             stage(0);
             checked(libc::setsid())?;
+            // Who started the daemon may have ignored signals (nohup, a shell's background job), and what is ignored
+            // stays so over exec: a program could then neither be interrupted nor set a trap.
+            for signal in [libc::SIGHUP, libc::SIGINT, libc::SIGQUIT, libc::SIGTERM, libc::SIGPIPE] {
+                libc::signal(signal, libc::SIG_DFL);
+            }
             libc::umask(0o022);
             stage(1);
             for (resource, limit) in limits {
