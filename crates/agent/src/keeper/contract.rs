@@ -289,4 +289,21 @@ async fn a_dead_live_database_is_restored_up_to_its_last_archived_commit() {
     keeper.accept(&at, &restore.around()).await.unwrap();
     restore.swap(&at).await;
     assert_eq!(rig.count().await, 9);
+
+    // And when nothing at all is left of it.
+    rig.orders(2).await;
+    let moment = rig.moment().await;
+    rig.orders(1).await;
+    rig.archived().await;
+    rig.lose();
+    assert_eq!(keeper.health().await.unwrap().timeline, None);
+    let info = crate::nodes::database_info::answer(&rig.node).await.unwrap();
+    assert_eq!((info.running, info.timeline, info.obstacles.len()), (false, None, 0));
+    let again = Restore::new(&rig, 2);
+    let at = copy(&story.base, 2, ReplayTarget::Time(moment));
+    keeper.restore_aside(&at, &again.around()).await.unwrap();
+    keeper.replay(&at, None, &again.around()).await.unwrap();
+    keeper.accept(&at, &again.around()).await.unwrap();
+    assert_eq!(again.swap(&at).await, 3);
+    assert_eq!(rig.count().await, 11);
 }

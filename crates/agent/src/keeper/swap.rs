@@ -90,10 +90,17 @@ impl Plain<'_> {
                 "the copy is not one of this database: their system identifiers differ",
             ));
         }
-        let from_timeline = match self.health().await?.timeline {
-            Some(timeline) => timeline,
-            None => live_control.map_or(0, |live| live.timeline),
+        let from_timeline = match (self.health().await?.timeline, &copy.origin) {
+            (Some(timeline), _) => timeline,
+            // Its control file is lost: it is taken for the branch that the copy comes from.
+            (None, AsideOrigin::Backup { timeline, .. }) => *timeline,
+            (None, AsideOrigin::Kept { .. }) => control.timeline,
         };
+        let files = processes.files(Account::Database);
+        if Identity::of(processes, &self.config.data).await?.is_none() {
+            // Something has to be exchanged.
+            files.make_dir(&self.config.data, 0o700).await?;
+        }
         let note = KeptNote::new(
             copy.clone(),
             identity(self.config.data.as_path()).await?,

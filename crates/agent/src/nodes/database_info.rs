@@ -41,7 +41,12 @@ pub async fn answer(node: &NodeRef) -> Result<DatabaseInfoAnswer, CallError> {
     let newest = health.timeline.and_then(|timeline| {
         archive.runs.iter().filter(|run| run.timeline == timeline).max_by_key(|run| run.last.clone())
     });
-    let last_commit_at = match (health.running, newest) {
+    let sets = sets?;
+    // Where the control file cannot be read, the timeline of the newest backup is the best there is.
+    let presumed = health.timeline.or_else(|| sets.last().map(|set| set.backup.timeline));
+    let searched =
+        archive.runs.iter().filter(|run| Some(run.timeline) == presumed).max_by_key(|run| run.last.clone());
+    let last_commit_at = match (health.running, searched) {
         (false, Some(run)) => last_archived_commit(node, config, &engine, &run.last).await.unwrap_or(None),
         _ => None,
     };
@@ -52,7 +57,7 @@ pub async fn answer(node: &NodeRef) -> Result<DatabaseInfoAnswer, CallError> {
         last_archived_at: newest.and_then(|run| run.last_at),
         last_commit_at,
         tables: tables(config, health.running).await,
-        backups: sets?.into_iter().map(|set| set.backup).collect(),
+        backups: sets.into_iter().map(|set| set.backup).collect(),
         obstacles: room.obstacles,
         free_bytes: room.free_bytes,
         data_bytes: room.data_bytes,

@@ -232,7 +232,7 @@ pub fn reaches<'a>(timeline: u32, info: &'a DatabaseInfoAnswer, branches: &Branc
             let until = match until {
                 // The live database can still archive what is written now.
                 Carried::ToTheEnd if info.running && branches.live == Some(timeline) => None,
-                Carried::ToTheEnd => end.or_else(|| end_of_archive(info, timeline)),
+                Carried::ToTheEnd => end.or_else(|| end_of_archive(info, timeline, branches)),
                 Carried::To(until) => Some(until.unwrap_or(backup.stopped_at)),
             };
             Some(Reach { backup, until })
@@ -305,11 +305,11 @@ fn switch_point(info: &DatabaseInfoAnswer, timeline: u32, child: u32, parent: u3
     })
 }
 
-fn end_of_archive(info: &DatabaseInfoAnswer, timeline: u32) -> Option<Timestamp> {
+fn end_of_archive(info: &DatabaseInfoAnswer, timeline: u32, branches: &Branches) -> Option<Timestamp> {
     let archived =
         info.archived.iter().filter(|run| run.timeline == timeline).filter_map(|run| run.last_at).max();
     match info.last_commit_at {
-        Some(commit) if info.timeline == Some(timeline) => Some(commit),
+        Some(commit) if branches.live == Some(timeline) => Some(commit),
         _ => archived,
     }
 }

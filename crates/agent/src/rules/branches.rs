@@ -80,8 +80,11 @@ impl Branches {
         }
         numbers.sort_unstable();
         numbers.dedup();
-        let live =
-            info.timeline.or_else(|| restores.iter().max_by_key(|restore| restore.at).map(|r| r.to_timeline));
+        // The control file may be lost with the rest: then the last restore tells, or else the newest backup.
+        let live = info
+            .timeline
+            .or_else(|| restores.iter().max_by_key(|restore| restore.at).map(|r| r.to_timeline))
+            .or_else(|| info.backups.iter().max_by_key(|backup| backup.stopped_at).map(|b| b.timeline));
         let first = numbers.first().copied();
         let mut branches: Vec<Branch> = numbers
             .iter()

@@ -36,7 +36,9 @@ impl Room {
     pub async fn measure(processes: &Processes, data: &Path) -> Result<Self, CallError> {
         let parent = data.parent().unwrap_or(Path::new("/"));
         let Some((data_identity, kind)) = stat(processes, data).await? else {
-            return Err(CallError::failed(format!("the data folder {} is not there", data.display())));
+            // Lost with all that was in it: a reason to restore, and nothing stands in the way.
+            let free_bytes = free(processes, parent).await?;
+            return Ok(Self { data_bytes: 0, free_bytes, obstacles: Vec::new() });
         };
         let mut obstacles = Vec::new();
         if kind != "directory" {

@@ -180,6 +180,12 @@ impl Rig {
         self.as_database(&[&format!("{BIN}/pg_ctl"), "-D", &self.data(), "-m", "immediate", "stop"]);
     }
 
+    /// The live server dies, and its folder is gone.
+    pub(crate) fn lose(&self) {
+        self.kill();
+        self.as_database(&["/bin/rm", "-rf", &self.data()]);
+    }
+
     fn as_database(&self, command: &[&str]) {
         run(&mut as_database(command));
     }
