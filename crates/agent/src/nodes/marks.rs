@@ -7,8 +7,18 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use orocloud_protocol::{CallError, CallId};
-use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+/// How far a step came that cannot be looked at from outside.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Came {
+    /// Its act began.
+    Begun,
+    /// Its act is done.
+    Done,
+}
 
 /// Longer than any operation takes.
 const KEPT: Duration = Duration::from_secs(14 * 24 * 3600);

@@ -1,6 +1,7 @@
 //! What a node does for a step of an operation. One file a topic; each step is a type with `act`, `undo` and
 //! `probe`.
 
+mod console;
 pub mod database;
 mod frontend;
 pub mod maintenance;
@@ -151,9 +152,9 @@ pub async fn run(
             carry_out(&release::Unpack { release }, phase, context).await
         }
         StepAction::ConsoleRun { release, commands } => {
-            carry_out(&release::Console { release, commands }, phase, context).await
+            carry_out(&console::Run { release, commands }, phase, context).await
         }
-        StepAction::CacheWarm { release } => carry_out(&release::CacheWarm { release }, phase, context).await,
+        StepAction::CacheWarm { release } => carry_out(&console::Warm { release }, phase, context).await,
         StepAction::ReleaseRecord { release, reference } => {
             carry_out(&release::Record { release, reference }, phase, context).await
         }
