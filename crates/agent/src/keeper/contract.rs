@@ -280,7 +280,17 @@ async fn a_dead_live_database_is_restored_up_to_its_last_archived_commit() {
     keeper.restore_aside(&beyond, &restore.around()).await.unwrap();
     let error = keeper.replay(&beyond, None, &restore.around()).await.unwrap_err();
     assert!(error.message.contains("the archive ends before"), "{error}");
+    let last = info.last_commit_at.unwrap();
+    assert!(error.hints[0].ends_with(&format!("--to={last}")), "{:?}", error.hints);
     keeper.discard(&beyond).await.unwrap();
+    let very_last = copy(&story.base, 1, ReplayTarget::Time(last));
+    keeper.restore_aside(&very_last, &restore.around()).await.unwrap();
+    keeper.replay(&very_last, None, &restore.around()).await.unwrap();
+    let tables = keeper.look(&very_last, &restore.around()).await.unwrap();
+    assert_eq!((tables[0].then, tables[0].now), (Some(10), None));
+    keeper.rest(&very_last).await.unwrap();
+    keeper.accept(&very_last, &restore.around()).await.unwrap();
+    keeper.discard(&very_last).await.unwrap();
     let at = copy(&story.base, 1, ReplayTarget::Time(moment));
     keeper.restore_aside(&at, &restore.around()).await.unwrap();
     keeper.replay(&at, None, &restore.around()).await.unwrap();

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use orocloud_protocol::backup::TableRows;
-use orocloud_protocol::node::{Accepted, AsideCopy, AsideOrigin, Marker, Probe, Replayed};
+use orocloud_protocol::node::{Accepted, AsideCopy, AsideOrigin, Marker, Probe, ReplayTarget, Replayed};
 use orocloud_protocol::{CallError, CallId, ContentHash, EventBody, Unit};
 use serde_json::to_value;
 use tokio::time::Instant;
@@ -145,25 +145,39 @@ impl<'a> Plain<'a> {
         around: &Circumstances<'_>,
     ) -> Result<Replayed, CallError> {
         let (folder, mut note) = self.aside_note(copy).await?;
-        let AsideOrigin::Backup { timeline, .. } = &copy.origin else {
+        let AsideOrigin::Backup { timeline, target, .. } = &copy.origin else {
             return Err(CallError::internal("what is kept is not replayed"));
         };
         if let (Some(_), Some(replayed)) = (note.accepted, &note.replayed) {
             return Ok(replayed.clone());
         }
-        let running = self.start_copy(copy, &folder).await?;
-        let replayed = wait_for_target(&running, *timeline, until, around).await?;
+        let running = self.start_copy(copy, &folder, None).await?;
+        let replayed = match wait_for_target(&running, *timeline, until, around).await {
+            Ok(replayed) => replayed,
+            Err(error) => {
+                let ReplayTarget::Time(moment) = target else { return Err(error) };
+                let Some(end) = running.end_of_archive_at(*moment) else { return Err(error) };
+                let running = self.start_copy(copy, &folder, Some(&end)).await?;
+                wait_for_target(&running, *timeline, until, around).await?
+            }
+        };
         note.replayed = Some(replayed.clone());
         note.used_at = Timestamp::now();
         self.folders().write_note(&folder, &note).await?;
         Ok(replayed)
     }
 
-    async fn start_copy(&self, copy: &AsideCopy, folder: &Path) -> Result<Arc<Copy>, CallError> {
+    /// `end` stops the replay behind the record at this location, whatever the copy was restored for.
+    async fn start_copy(
+        &self,
+        copy: &AsideCopy,
+        folder: &Path,
+        end: Option<&str>,
+    ) -> Result<Arc<Copy>, CallError> {
         let AsideOrigin::Backup { timeline, .. } = &copy.origin else {
             return Err(CallError::internal("what is kept is not started aside"));
         };
-        let settings = [
+        let mut settings = vec![
             // Never the newest one, which PostgreSQL would follow.
             ("recovery_target_timeline", timeline.to_string()),
             ("hot_standby", "on".to_owned()),
@@ -172,6 +186,10 @@ impl<'a> Plain<'a> {
             ("archive_mode", "on".to_owned()),
             ("archive_command", String::new()),
         ];
+        if let Some(end) = end {
+            settings.push(("recovery_target_time", String::new()));
+            settings.push(("recovery_target_lsn", end.to_owned()));
+        }
         let order = CopyOrder { data: folder, name: &short(copy)[..8], settings: &settings };
         Copies::start(self.node, self.config, &order).await
     }
@@ -249,13 +267,13 @@ impl<'a> Plain<'a> {
         let client = if recovering {
             // Stands at its target, or, after a crash of the agent, gets there again.
             self.replay(copy, None, around).await?;
-            let running = self.start_copy(copy, &folder).await?;
+            let running = self.start_copy(copy, &folder, None).await?;
             let client = running.ready(around.cancel).await?;
             end_recovery(&running, &client).await?;
             client
         } else {
             // An earlier attempt came to the promotion, and no further.
-            self.start_copy(copy, &folder).await?.ready(around.cancel).await?
+            self.start_copy(copy, &folder, None).await?.ready(around.cancel).await?
         };
         let timeline = timeline_of(&client)
             .await

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use jiff::Timestamp;
 use orocloud_protocol::CallError;
 use tokio::time::Instant;
 use tokio_postgres::Client;
@@ -208,17 +209,26 @@ impl Copy {
         self.log.lock().unwrap_or_else(PoisonError::into_inner).stopping.clone()
     }
 
+    /// Where the archive ended, if the last commit in it is of this very moment: nothing behind it says that the
+    /// target is reached, but it is.
+    pub fn end_of_archive_at(&self, moment: Timestamp) -> Option<String> {
+        let log = self.log.lock().unwrap_or_else(PoisonError::into_inner);
+        let there = self.has_ended() && log.ended_before_target() && log.last_commit == Some(moment);
+        log.redo_done.clone().filter(|_| there)
+    }
+
     /// An error with what its log says.
     pub fn failure(&self, message: &str) -> CallError {
         let log = self.log.lock().unwrap_or_else(PoisonError::into_inner);
-        if log
-            .fatal
-            .as_deref()
-            .is_some_and(|line| line.contains("recovery ended before configured recovery target"))
-        {
-            return CallError::failed("the archive ends before the moment that was asked for")
-                .because("no commit after it was found, and the live database could not add one")
-                .hint("see what can be restored: orocloud-cli backup:window");
+        if log.ended_before_target() {
+            let error = CallError::failed("the archive ends before the moment that was asked for")
+                .because("no commit after it was found, and the live database could not add one");
+            return match log.last_commit {
+                Some(last) => error.hint(format!(
+                    "restore to the last commit that is archived: orocloud-cli backup:restore --to={last}"
+                )),
+                None => error.hint("see what can be restored: orocloud-cli backup:window"),
+            };
         }
         log.tail().fold(CallError::failed(message), CallError::because)
     }

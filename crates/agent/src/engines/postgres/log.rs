@@ -2,6 +2,8 @@
 
 use std::collections::VecDeque;
 
+use jiff::Timestamp;
+
 /// The log of one copy, while it runs.
 #[derive(Debug, Default)]
 pub struct CopyLog {
@@ -9,6 +11,10 @@ pub struct CopyLog {
     last: VecDeque<String>,
     /// The line `recovery stopping before|after …`.
     pub stopping: Option<String>,
+    /// The time of the last commit, told where the replay ends.
+    pub last_commit: Option<Timestamp>,
+    /// Where the replay ended.
+    pub redo_done: Option<String>,
     /// The line of the first fatal error that is not a refused client's.
     pub fatal: Option<String>,
 }
@@ -35,6 +41,14 @@ impl CopyLog {
         if line.contains("recovery stopping before") || line.contains("recovery stopping after") {
             self.stopping = Some(line.to_owned());
         }
+        if let Some((_, time)) = line.split_once("last completed transaction was at log time ") {
+            // `log_timezone` of a copy is UTC: `2026-11-24 15:10:21.123456+00`.
+            let time = time.trim().trim_end_matches("+00").replace(' ', "T");
+            self.last_commit = format!("{time}Z").parse().ok();
+        }
+        if let Some((_, rest)) = line.split_once("redo done at ") {
+            self.redo_done = rest.split_ascii_whitespace().next().map(str::to_owned);
+        }
         let refused_client = line.contains("the database system is");
         if (line.contains("FATAL:") || line.contains("PANIC:")) && !refused_client && self.fatal.is_none() {
             self.fatal = Some(line.to_owned());
@@ -45,6 +59,13 @@ impl CopyLog {
                 self.last.pop_front();
             }
         }
+    }
+
+    /// Whether it ended because nothing behind its target is archived.
+    pub fn ended_before_target(&self) -> bool {
+        self.fatal
+            .as_deref()
+            .is_some_and(|line| line.contains("recovery ended before configured recovery target was reached"))
     }
 
     /// The last lines.
@@ -63,11 +84,16 @@ mod tests {
         let text = "2026-11-24 15:10:22 UTC [7] LOG:  starting archive recovery\n\
             2026-11-24 15:10:22 UTC [9] FATAL:  the database system is starting up\n\
             2026-11-24 15:10:23 UTC [7] LOG:  recovery stopping before commit of transaction 742, time 2026-11-24 15:10:21+00\n\
+            2026-11-24 15:10:23 UTC [7] LOG:  redo done at 0/5000110 system usage: CPU: user: 0.00 s\n\
+            2026-11-24 15:10:23 UTC [7] LOG:  last completed transaction was at log time 2026-11-24 15:10:20.5+00\n\
             2026-11-24 15:10:23 UTC [7] FATAL:  recovery ended before configured recovery target was reached\n";
         text.as_bytes().chunks(11).for_each(|piece| log.take(piece));
         assert!(log.stopping.as_deref().unwrap().contains("742"));
         assert!(log.fatal.as_deref().unwrap().contains("recovery ended before"));
-        assert_eq!(log.tail().count(), 3);
+        assert_eq!(log.last_commit, "2026-11-24T15:10:20.5Z".parse().ok());
+        assert_eq!(log.redo_done.as_deref(), Some("0/5000110"));
+        assert!(log.ended_before_target());
+        assert_eq!(log.tail().count(), 5);
         let mut log = CopyLog::default();
         log.take(b"LOG:  recovery stopping befo");
         assert_eq!(log.stopping, None);
