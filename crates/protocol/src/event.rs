@@ -121,7 +121,7 @@ pub enum EventBody {
     },
     /// Entries of a log that are missing here.
     Gap {
-        /// The source.
+        /// The source; `*` means all of the node.
         source: String,
         /// The node.
         node: NodeName,

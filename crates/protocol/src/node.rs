@@ -535,7 +535,8 @@ pub struct LogSourcesAnswer {
     pub items: Vec<LogSource>,
 }
 
-/// Entries of the node's own logs, as `log` and `gap` events.
+/// Entries of the node's own logs, as `log` and `gap` events. First comes an `item` of the form `{"cursor": "…"}`: where
+/// it begins. The cursor of an entry is that of its own file alone; those of the item and of the answer hold all files.
 pub enum LogTail {}
 
 impl Call for LogTail {
