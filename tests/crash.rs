@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use orocloud_sandbox::Options;
 
-use crate::support::{Shop, moment, order, wait_for};
+use crate::support::{Shop, first_backup_is_past, moment, order, wait_for};
 
 /// A sandbox whose agents die at the point that the file names.
 fn start() -> (Shop, PathBuf, tempfile::TempDir) {
@@ -60,6 +60,7 @@ fn a_deployment_is_undone_before_its_switch_and_finished_after() {
 fn a_restore_is_undone_before_its_swap_and_finished_after() {
     let (shop, failpoint, _folder) = start();
     shop.deploy("1.0.0");
+    first_backup_is_past(&shop);
     order(&shop, 5);
     let (before, to) = (shop.orders(), format!("--to={}", moment(&shop)));
     shop.sql("delete from orders");

@@ -1,6 +1,6 @@
 //! Moments that cannot be restored to, and moments on more than one branch.
 
-use crate::support::{Shop, deployed, moment, order, wait_for};
+use crate::support::{Shop, deployed, first_backup_is_past, moment, order};
 
 #[test]
 fn moments_that_cannot_be_restored_to_are_refused_before_anything_stops() {
@@ -39,12 +39,7 @@ fn each_restore_brings_the_branch_that_was_asked_for() {
         cli.command.args(arguments);
         cli
     };
-    // A moment inside the first backup, whose times are whole seconds, could not be restored to.
-    wait_for("the second after the first backup", || {
-        let window = shop.cli("viewer", ["backup:window", "--format=json"]).succeeds().json();
-        let begun = |earliest| shop.sql(&format!("select now() > '{earliest}'")) == "t";
-        window["earliest"].as_str().is_some_and(begun)
-    });
+    first_backup_is_past(&shop);
     order(&shop, 3);
     let first = (shop.orders(), moment(&shop));
     order(&shop, 4);

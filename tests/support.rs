@@ -191,6 +191,17 @@ pub fn wait_for(what: &str, condition: impl Fn() -> bool) {
     }
 }
 
+/// Waits until now can be restored to: the times of a backup are whole seconds, so a moment right behind the first
+/// one still counts as inside it.
+#[track_caller]
+pub fn first_backup_is_past(shop: &Shop) {
+    wait_for("the second after the first backup", || {
+        let window = shop.cli("viewer", ["backup:window", "--format=json"]).succeeds().json();
+        let begun = |earliest| shop.sql(&format!("select now() > '{earliest}'")) == "t";
+        window["earliest"].as_str().is_some_and(begun)
+    });
+}
+
 /// Now, as `--to` takes it, with microseconds.
 pub fn moment(shop: &Shop) -> String {
     shop.sql("select to_char(clock_timestamp() at time zone 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"')")
