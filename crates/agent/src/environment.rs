@@ -62,7 +62,7 @@ pub struct Agent {
 pub struct Accounts {
     /// Runs the bridge; may connect to the session socket and nothing else.
     pub session: String,
-    /// Runs git and composer.
+    /// Checks out and runs composer; has no key of ours.
     pub build: String,
     /// Runs the application.
     pub app: String,
