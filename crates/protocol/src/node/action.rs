@@ -1,0 +1,239 @@
+//! What a step can be.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::backup::RestoreScope;
+use crate::{CallId, ContentHash, Label, NodeName, PointName, Reference, ReleaseName, Secret};
+
+/// What steps can be. The comment of each says what its output is; none means `null`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub enum StepAction {
+    // --- on maint -------------------------------------------------------------------------------------------
+    /// Brings the local mirror up to date, resolves the reference and checks it out for the build. Output:
+    /// [`super::SourceFetched`].
+    SourceFetch {
+        /// What was asked for.
+        reference: Reference,
+        /// The release it will become.
+        release: ReleaseName,
+    },
+    /// Runs composer in the checkout, as `build`.
+    SourceBuild {
+        /// The release it will become.
+        release: ReleaseName,
+    },
+    /// Makes one file of the built checkout. Output: [`super::PackageBuilt`].
+    PackageBuild {
+        /// The release it will become.
+        release: ReleaseName,
+    },
+    /// Sends the release's package to a node, which checks its hash.
+    PackageSend {
+        /// The release.
+        release: ReleaseName,
+        /// The receiver.
+        to: NodeName,
+    },
+    /// Remembers which release every node is to serve; a node that was away is brought to it. Its undo remembers
+    /// the one before. Output: [`crate::backup::CodeVersion`].
+    ReleaseRecord {
+        /// The release.
+        release: ReleaseName,
+        /// What was asked for.
+        reference: Reference,
+    },
+    /// Asks for the page until it answers; on maint through the load balancer, on a web node past it, where it
+    /// must come from this release. Output: [`super::FrontendChecked`].
+    FrontendCheck {
+        /// What the page must come from.
+        release: ReleaseName,
+    },
+    /// Takes a snapshot of the media. Output: [`crate::backup::MediaSnapshot`], or `null` where there are none.
+    MediaSnapshot {
+        /// The recovery point it belongs to.
+        point: PointName,
+    },
+    /// Brings a snapshot of the media back beside them.
+    MediaAside {
+        /// restic's snapshot id.
+        snapshot: String,
+    },
+    /// Exchanges the media for what [`StepAction::MediaAside`] of the same operation brought back, or for what an
+    /// earlier restore replaced. What is replaced is kept beside under the operation's id.
+    MediaSwap {
+        /// The earlier restore.
+        kept: Option<CallId>,
+    },
+    /// Writes the manifest that makes a recovery point visible, from the outputs of the steps of the same topic
+    /// before it (`backup:publish` of `backup:database` and `backup:media`) and the release that is recorded,
+    /// then lets go what the rule of retention no longer keeps. Output: [`crate::backup::RecoveryPoint`].
+    PointPublish {
+        /// Its name.
+        point: PointName,
+        /// A person's words.
+        label: Option<Label>,
+        /// Why it is taken.
+        reason: String,
+        /// Not to be let go before.
+        keep_until: Option<Timestamp>,
+    },
+    /// Remembers a restore (or undo) that has swapped, for `backup:window` and `--undo`.
+    RestoreRecord {
+        /// To which moment; absent for an undo.
+        to: Option<Timestamp>,
+        /// Until when what was replaced is kept.
+        undo_until: Timestamp,
+        /// The code that ran before, and comes back with an undo.
+        code_before: Option<crate::backup::CodeVersion>,
+        /// The code that runs now, for every node; absent when it did not change.
+        code_now: Option<crate::backup::CodeVersion>,
+        /// The media that were there before are kept.
+        media: bool,
+        /// Parts that were brought back.
+        scope: RestoreScope,
+    },
+
+    // --- on web ---------------------------------------------------------------------------------------------
+    /// Unpacks the release from the package that was received, beside the current one.
+    ReleaseUnpack {
+        /// The release.
+        release: ReleaseName,
+    },
+    /// Runs console commands of the release as `app`, once in the whole operation. Output: none.
+    ConsoleRun {
+        /// The release whose `bin/console` runs.
+        release: ReleaseName,
+        /// What runs.
+        commands: ConsoleCommands,
+    },
+    /// Warms the caches of a release that is not live yet.
+    CacheWarm {
+        /// The release.
+        release: ReleaseName,
+    },
+    /// Points `www` at the release and reloads what holds the old code. Its undo points it back.
+    ReleaseSwitch {
+        /// The release.
+        release: ReleaseName,
+        /// The one before; absent at the first deployment.
+        previous: Option<ReleaseName>,
+    },
+    /// Removes releases beyond the number kept; never the current or the previous one. On maint: their checkouts.
+    ReleasesTidy {
+        /// Releases that stay.
+        keep: Vec<ReleaseName>,
+    },
+    /// Puts up the maintenance page and waits until no request of the application is in flight. Its undo, and
+    /// [`StepAction::MaintenanceRestore`], put back what was there before. Output: [`super::MaintenanceBefore`].
+    MaintenanceOn {
+        /// A person's words.
+        comment: Option<String>,
+    },
+    /// Puts back the maintenance mode that stood before the operation.
+    MaintenanceRestore {},
+
+    // --- on db ----------------------------------------------------------------------------------------------
+    /// Makes sure the application's database is there and empty, for the first deployment. Undo of a failed
+    /// first deployment empties it again.
+    DatabasePrepare {
+        /// Extensions to create.
+        extensions: Vec<String>,
+    },
+    /// Commits a marker transaction, switches the WAL and waits until it is archived. Output: [`super::Marker`].
+    DatabaseMarker {},
+    /// Takes a database backup. Output: [`crate::backup::DatabaseBackup`].
+    DatabaseBackup {
+        /// The recovery point it belongs to.
+        point: PointName,
+        /// `full`, `diff` or `incr`; a full one is taken where none can be built upon.
+        kind: String,
+    },
+    /// Restores a base backup into a folder beside the live one, unless this very copy is there already.
+    DatabaseRestoreAside(AsideCopy),
+    /// Starts the copy on a private socket and replays to the target. Output: [`super::Replayed`].
+    DatabaseReplay(AsideCopy),
+    /// Counts rows in the copy and in the live database. Output: [`Vec<crate::backup::TableRows>`].
+    DatabaseLook(AsideCopy),
+    /// Stops the copy and leaves it for the restore that follows a preview.
+    DatabaseRest(AsideCopy),
+    /// Ends recovery of the copy on a timeline of its own and stops it, ready to be swapped in. Output:
+    /// [`super::Accepted`].
+    DatabaseAccept(AsideCopy),
+    /// Stops the live database, exchanges the two folders, starts. What was live is kept under the operation's
+    /// id. Output: [`super::Swapped`].
+    DatabaseSwap(AsideCopy),
+    /// Removes backups that no kept recovery point needs, and WAL that no promised moment needs.
+    DatabaseExpire {
+        /// Backup labels of the recovery points that stay; what they build upon stays with them, as does the
+        /// backup that this operation made.
+        keep: Vec<String>,
+        /// From here on every moment is promised; of older backups only the state itself.
+        wal_since: Timestamp,
+    },
+    /// Removes copies and kept folders that are no longer promised.
+    DatabaseTidy {
+        /// Restores whose replaced folder stays; the operation's own does in any case.
+        keep: Vec<CallId>,
+    },
+}
+
+/// A database folder beside the live one, and what it is to become.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AsideCopy {
+    /// Names the folder; the digest of base, timeline and target, so that a preview's copy is found again.
+    pub name: ContentHash,
+    /// Where it comes from.
+    pub origin: AsideOrigin,
+}
+
+/// Where a folder beside the live one comes from.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub enum AsideOrigin {
+    /// From a base backup and WAL.
+    Backup {
+        /// pgBackRest's backup label.
+        set: String,
+        /// PostgreSQL's timeline to follow.
+        timeline: u32,
+        /// Replay up to here.
+        target: ReplayTarget,
+    },
+    /// What an earlier restore replaced, by that operation's id.
+    Kept {
+        /// The restore.
+        operation: CallId,
+    },
+}
+
+/// Where the replay stops.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub enum ReplayTarget {
+    /// After the last transaction committed at or before this moment.
+    Time(Timestamp),
+    /// As soon as the backup is consistent: the state of a recovery point.
+    Immediate,
+}
+
+/// Console commands, known before the operation or only once the code is there.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub enum ConsoleCommands {
+    /// `deployment.install_commands` of the release's orocloud.yaml, or `oro:install`, completed with these.
+    Install {
+        /// `--application-url`
+        application_url: String,
+        /// `--user-name`
+        user_name: Option<String>,
+        /// `--user-email`
+        user_email: Option<String>,
+        /// `--user-password`, given to the program by its environment.
+        user_password: Option<Secret>,
+    },
+    /// `cache:clear`, after the database under a running release was replaced.
+    CacheClear,
+}

@@ -1,0 +1,87 @@
+//! What the acts of steps answer.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::{ContentHash, Reference};
+
+/// Output of [`super::StepAction::SourceFetch`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SourceFetched {
+    /// What was asked for.
+    pub reference: Reference,
+    /// The commit that the reference meant.
+    pub commit: String,
+    /// When it was committed.
+    pub committed_at: Timestamp,
+    /// PostgreSQL extensions that its orocloud.yaml asks for.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub database_extensions: Vec<String>,
+}
+
+/// Output of [`super::StepAction::FrontendCheck`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FrontendChecked {
+    /// HTTP status of the page.
+    pub status: u16,
+    /// How long it took until it answered, in milliseconds.
+    pub took_ms: u64,
+}
+
+/// Output of [`super::StepAction::PackageBuild`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PackageBuilt {
+    /// Of the file.
+    pub package: ContentHash,
+    /// Bytes of the file.
+    pub size: u64,
+    /// Files in it.
+    pub files: u64,
+}
+
+/// Output of [`super::StepAction::MaintenanceOn`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MaintenanceBefore {
+    /// Whether the page was up already.
+    pub was_on: bool,
+}
+
+/// Output of [`super::StepAction::DatabaseMarker`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Marker {
+    /// Whether the live database took it; otherwise only what was archived before can be reached.
+    pub committed: bool,
+    /// WAL location of the marker.
+    pub lsn: Option<String>,
+    /// The segment that is archived now.
+    pub segment: Option<String>,
+}
+
+/// Output of [`super::StepAction::DatabaseReplay`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Replayed {
+    /// WAL location of the end.
+    pub lsn: String,
+    /// Time of the last transaction replayed.
+    pub last_transaction_at: Option<Timestamp>,
+    /// The timeline replayed.
+    pub timeline: u32,
+}
+
+/// Output of [`super::StepAction::DatabaseAccept`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Accepted {
+    /// The timeline it made.
+    pub timeline: u32,
+}
+
+/// Output of [`super::StepAction::DatabaseSwap`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Swapped {
+    /// The timeline that was left.
+    pub from_timeline: u32,
+    /// The timeline that is live now.
+    pub to_timeline: u32,
+    /// When.
+    pub at: Timestamp,
+}
