@@ -1,6 +1,6 @@
 //! The coordinator killed in the middle.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use orocloud_sandbox::Options;
 
@@ -19,7 +19,7 @@ fn start() -> (Shop, PathBuf, tempfile::TempDir) {
     (shop, file, folder)
 }
 
-fn restart_once_dead(shop: &Shop, failpoint: &PathBuf) {
+fn restart_once_dead(shop: &Shop, failpoint: &Path) {
     wait_for("the end of the coordinator", || !failpoint.exists());
     let maint = shop.sandbox.node("maint1").expect("maint1");
     wait_for("the end of its process", || maint.service("agent").is_ok_and(|agent| agent.pid.is_none()));
