@@ -42,6 +42,8 @@ pub struct Agent {
     pub coordinator: Option<Coordinator>,
     /// Present on the node with role maint.
     pub maint: Option<Maint>,
+    /// Present on nodes that have the application: those with role web or job.
+    pub app: Option<App>,
     /// Present on nodes with role web.
     pub web: Option<Web>,
     /// Present on nodes with role db.
@@ -157,18 +159,24 @@ pub struct Maint {
     pub orocloud_yaml: Option<PathBuf>,
 }
 
-/// What a web node serves.
+/// The application on a node: its releases and its console.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Web {
+pub struct App {
     /// `deploy/RELEASE/`, `www` → one of them, `shared/`.
     pub app_root: PathBuf,
-    /// nginx serves the maintenance page while it exists.
-    pub maintenance_file: PathBuf,
     /// `KEY=VALUE` lines for the application.
     pub environment_file: PathBuf,
     /// The PHP program of the console.
     pub php: PathBuf,
+}
+
+/// How a web node serves the application.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Web {
+    /// nginx serves the maintenance page while it exists.
+    pub maintenance_file: PathBuf,
     /// Service name of PHP-FPM.
     pub fpm_service: String,
     /// Service name of nginx.
@@ -188,7 +196,7 @@ impl Maint {
     }
 }
 
-impl Web {
+impl App {
     /// Where releases are unpacked.
     pub fn releases(&self) -> PathBuf {
         self.app_root.join("deploy")

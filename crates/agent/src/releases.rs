@@ -1,4 +1,4 @@
-//! What is known of releases: on maint the one that every node is to serve, on a web node those that lie there.
+//! What is known of releases: on maint the one that every node is to serve, on a node that has the application those that lie there.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -7,7 +7,7 @@ use orocloud_protocol::backup::CodeVersion;
 use orocloud_protocol::{CallError, ReleaseName};
 use serde::{Deserialize, Serialize};
 
-use crate::environment::Web;
+use crate::environment::App;
 
 /// The newest format of `current-release.json` that this build reads.
 const FORMAT: u32 = 1;
@@ -70,19 +70,19 @@ pub fn unrecord(state: &Path, release: &ReleaseName) -> Result<(), CallError> {
 }
 
 /// The release that `www` points at; `None` when it is not there or points elsewhere.
-pub fn live(web: &Web) -> Option<ReleaseName> {
-    let target = std::fs::read_link(web.current()).ok()?;
-    let inside = web.app_root.join(&target);
-    if inside.parent()? != web.releases() {
+pub fn live(app: &App) -> Option<ReleaseName> {
+    let target = std::fs::read_link(app.current()).ok()?;
+    let inside = app.app_root.join(&target);
+    if inside.parent()? != app.releases() {
         return None;
     }
     target.file_name()?.to_str()?.parse().ok()
 }
 
 /// The releases that are unpacked, oldest first.
-pub fn unpacked(web: &Web) -> io::Result<Vec<ReleaseName>> {
+pub fn unpacked(app: &App) -> io::Result<Vec<ReleaseName>> {
     let mut names = Vec::new();
-    match std::fs::read_dir(web.releases()) {
+    match std::fs::read_dir(app.releases()) {
         Ok(entries) => {
             for entry in entries {
                 if let Some(name) = entry?.file_name().to_str().and_then(|name| name.parse().ok()) {
@@ -98,8 +98,8 @@ pub fn unpacked(web: &Web) -> io::Result<Vec<ReleaseName>> {
 }
 
 /// What an unpacked release says it is; `None` when it is not there whole.
-pub fn described(web: &Web, release: &ReleaseName) -> Result<Option<CodeVersion>, CallError> {
-    let path = web.releases().join(release.as_str()).join("release.json");
+pub fn described(app: &App, release: &ReleaseName) -> Result<Option<CodeVersion>, CallError> {
+    let path = app.releases().join(release.as_str()).join("release.json");
     orocloud_durable::read_json(&path)
         .map_err(|error| CallError::failed(format!("{} cannot be read", path.display())).because(error))
 }

@@ -188,11 +188,13 @@ fn web(blueprint: &Blueprint, host: &Host) -> String {
     let url = blueprint.node_url(host);
     format!(
         r#"
-[web]
+[app]
 app_root = "{root}"
-maintenance_file = "{maintenance}"
 environment_file = "{environment}"
 php = "/usr/bin/php8.2"
+
+[web]
+maintenance_file = "{maintenance}"
 fpm_service = "php-fpm"
 web_service = "nginx"
 url = "{url}"

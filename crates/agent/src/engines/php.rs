@@ -8,7 +8,7 @@ use orocloud_protocol::{CallError, OutputStream, Secret};
 use tokio_util::sync::CancellationToken;
 
 use crate::app_config::is_variable;
-use crate::environment::Web;
+use crate::environment::App;
 use crate::process::{Account, ProcessError, Processes, Program};
 
 /// How long one command may take.
@@ -18,8 +18,8 @@ const LIMIT: Duration = Duration::from_secs(3600);
 pub struct Console<'a> {
     /// Starts programs.
     pub processes: &'a Processes,
-    /// The node's part of the configuration.
-    pub web: &'a Web,
+    /// The application on this node.
+    pub app: &'a App,
     /// The release's folder.
     pub release: &'a Path,
     /// `application.env_vars`; the node's own file is below them.
@@ -36,7 +36,7 @@ impl Console<'_> {
         secrets: &[(&str, &Secret)],
         on_output: impl FnMut(OutputStream, &[u8]) + Send,
     ) -> Result<(), CallError> {
-        let mut program = Program::new(&self.web.php)
+        let mut program = Program::new(&self.app.php)
             .arg("bin/console")
             .args(arguments)
             .account(Account::App)
@@ -56,7 +56,7 @@ impl Console<'_> {
     }
 
     fn node_variables(&self) -> Result<BTreeMap<String, String>, CallError> {
-        let path = &self.web.environment_file;
+        let path = &self.app.environment_file;
         let text = std::fs::read_to_string(path).map_err(|error| {
             CallError::failed(format!("{} cannot be read", path.display())).because(error)
         })?;

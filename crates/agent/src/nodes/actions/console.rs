@@ -120,12 +120,12 @@ async fn console(
     commands: Vec<Vec<String>>,
     secrets: &[(&str, &Secret)],
 ) -> Result<(), CallError> {
-    let web = context.web()?;
+    let app = context.app()?;
     let config = config_of_release(context, release)?;
     let console = PhpConsole {
         processes: &context.node.processes,
-        web,
-        release: &web.release(release),
+        app,
+        release: &app.release(release),
         variables: &config.application.env_vars,
         cancel: &context.cancel,
     };
@@ -141,9 +141,9 @@ fn config_of_release(
     context: &ActionContext<'_>,
     release: &ReleaseName,
 ) -> Result<app_config::AppConfig, CallError> {
-    let web = context.web()?;
+    let app = context.app()?;
     let kind = context.node.config.environment.kind;
-    app_config::load(Some(&web.orocloud_yaml()), &web.release(release), kind)
+    app_config::load(Some(&app.orocloud_yaml()), &app.release(release), kind)
 }
 
 #[cfg(test)]

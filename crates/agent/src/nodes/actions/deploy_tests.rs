@@ -51,10 +51,10 @@ impl Rig {
                 "format = 1\nnode = \"web1\"\nenvironment_file = \"{}\"\nstate = \"{}\"\nrun = \"/run\"\nlog = \"/tmp\"\n\
                  [service_manager]\nkind = \"systemd\"\n\
                  [maint]\ngit_mirror = \"{}\"\nbuild = \"{}\"\ncomposer_home = \"{}\"\nmedia = \"/m\"\nrestic_repository = \"/r\"\nrestic_password_file = \"/p\"\n\
-                 [web]\napp_root = \"{}\"\nmaintenance_file = \"{}\"\nenvironment_file = \"{}\"\nphp = \"/usr/bin/php\"\nfpm_service = \"php-fpm\"\nweb_service = \"nginx\"\n\
+                 [app]\napp_root = \"{}\"\nenvironment_file = \"{}\"\nphp = \"/usr/bin/php\"\n[web]\nmaintenance_file = \"{}\"\nfpm_service = \"php-fpm\"\nweb_service = \"nginx\"\n\
                  url = \"http://127.0.0.1:1/\"\nstatus_url = \"http://127.0.0.1:1/s\"\nfpm_status_url = \"http://127.0.0.1:1/f?json\"\n",
                 at("environment.toml"), at("state"), at("mirror.git"), at("build"), at("composer"),
-                at("app"), at("app/shared/maintenance"), at("app.env"),
+                at("app"), at("app.env"), at("app/shared/maintenance"),
             ),
         )
         .unwrap();
@@ -219,8 +219,8 @@ async fn a_reference_becomes_a_release_whose_console_runs() {
     assert!(place.join("vendor/autoload.php").exists() && !place.join(".git").exists());
     assert_eq!(fs::read_link(place.join("var/logs")).unwrap(), rig.at("app/shared/log"));
     assert_eq!(fs::read_link(place.join("public/media")).unwrap(), rig.at("app/shared/media"));
-    let web = rig.node.config.web.as_ref().unwrap();
-    let described = releases::described(web, &release()).unwrap().unwrap();
+    let app = rig.node.config.app.as_ref().unwrap();
+    let described = releases::described(app, &release()).unwrap().unwrap();
     assert_eq!((described.commit, described.package), (fetched.commit, built.package.clone()));
     assert_eq!(rig.probe("release:unpack", unpack.clone()).await, Probe::Done(Value::Null));
 

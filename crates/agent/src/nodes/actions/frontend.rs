@@ -121,7 +121,7 @@ impl Check<'_> {
             };
         }
         match web {
-            Some(web) => match self.served_by(web, &token).await {
+            Some(web) => match self.served_by(context, web, &token).await {
                 Ok(()) => Look::Good(status),
                 Err(seen) => Look::Wrong { seen, from_application: true },
             },
@@ -130,14 +130,15 @@ impl Check<'_> {
     }
 
     /// Whether PHP-FPM took that request from this release: it tells the file that each of its processes ran last.
-    async fn served_by(&self, web: &Web, token: &str) -> Result<(), String> {
+    async fn served_by(&self, context: &ActionContext<'_>, web: &Web, token: &str) -> Result<(), String> {
+        let app = context.app().map_err(|error| error.to_string())?;
         let pool = php_fpm::pool(&web.fpm_status_url).await.map_err(|error| error.to_string())?;
         let worker = pool
             .processes
             .iter()
             .find(|worker| worker.uri.contains(token))
             .ok_or("PHP-FPM does not show the request; a busy node shows it only for a moment")?;
-        let folder = web.release(self.release);
+        let folder = app.release(self.release);
         let folder = folder.canonicalize().unwrap_or(folder);
         if std::path::Path::new(&worker.script).starts_with(&folder) {
             Ok(())

@@ -17,7 +17,7 @@ use orocloud_protocol::{CallError, CallId, ErrorKind};
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
-use crate::environment::{Maint, Web};
+use crate::environment::{App, Maint, Web};
 use crate::nodes::NodeRef;
 use crate::nodes::marks::Marks;
 use crate::operations::EventSink;
@@ -46,6 +46,11 @@ impl<'a> ActionContext<'a> {
     /// This node's part of the configuration as maint; an error names the node that has none.
     pub fn maint(&self) -> Result<&'a Maint, CallError> {
         self.node.config.maint.as_ref().ok_or_else(|| self.lacks("maint"))
+    }
+
+    /// The application on this node; an error names the node that has none.
+    pub fn app(&self) -> Result<&'a App, CallError> {
+        self.node.config.app.as_ref().ok_or_else(|| self.lacks("app"))
     }
 
     /// This node's part of the configuration as a web node; an error names the node that has none.

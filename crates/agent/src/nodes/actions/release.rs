@@ -18,7 +18,7 @@ use super::{Action, ActionContext, source};
 use crate::accounts;
 use crate::engines::git::Git;
 use crate::engines::php_fpm;
-use crate::environment::Web;
+use crate::environment::App;
 use crate::nodes::marks::Came;
 use crate::operations::plan;
 use crate::process::Account;
@@ -35,7 +35,7 @@ pub struct Unpack<'a> {
 
 impl Action for Unpack<'_> {
     async fn act(&self, context: &ActionContext<'_>) -> Result<Value, CallError> {
-        let web = context.web()?;
+        let app = context.app()?;
         let fetched: SourceFetched = plan::output(context.outputs, "source:fetch")?;
         let store = context.store()?;
         let package = store
@@ -50,8 +50,8 @@ impl Action for Unpack<'_> {
             commit: fetched.commit,
             package: package.package,
         };
-        self.remove(context, web).await?;
-        let beside = beside(web, self.release, "new");
+        self.remove(context, app).await?;
+        let beside = beside(app, self.release, "new");
         let (file, to, hash) = (store.file(&version.package), beside.clone(), version.package.clone());
         let (events, cancel) = (context.events.clone(), context.cancel.clone());
         blocking(move || {
@@ -63,12 +63,12 @@ impl Action for Unpack<'_> {
         })
         .await
         .map_err(|error| context.io(&format!("release {} cannot be unpacked", self.release), &error))?;
-        prepare(context, web, &beside)
+        prepare(context, app, &beside)
             .map_err(|error| error.context(format!("release {} cannot be prepared", self.release)))?;
         let finish = || {
             orocloud_durable::write_json(&beside.join("release.json"), &version, 0o644)?;
             rustix::fs::syncfs(fs::File::open(&beside)?)?;
-            let place = web.release(self.release);
+            let place = app.release(self.release);
             fs::rename(&beside, &place)?;
             orocloud_durable::sync_parent(&place)
         };
@@ -79,7 +79,7 @@ impl Action for Unpack<'_> {
     }
 
     async fn undo(&self, context: &ActionContext<'_>) -> Result<(), CallError> {
-        self.remove(context, context.web()?).await?;
+        self.remove(context, context.app()?).await?;
         let (store, release) = (context.store()?, self.release.clone());
         blocking(move || store.forget(&release))
             .await
@@ -87,23 +87,23 @@ impl Action for Unpack<'_> {
     }
 
     async fn probe(&self, context: &ActionContext<'_>) -> Result<Probe, CallError> {
-        let web = context.web()?;
-        Ok(match releases::described(web, self.release)? {
+        let app = context.app()?;
+        Ok(match releases::described(app, self.release)? {
             Some(_) => Probe::Done(Value::Null),
-            None if beside(web, self.release, "new").exists() => Probe::Partial,
+            None if beside(app, self.release, "new").exists() => Probe::Partial,
             None => Probe::NotDone,
         })
     }
 }
 
 impl Unpack<'_> {
-    async fn remove(&self, context: &ActionContext<'_>, web: &Web) -> Result<(), CallError> {
-        remove_release(context, web, self.release).await
+    async fn remove(&self, context: &ActionContext<'_>, app: &App) -> Result<(), CallError> {
+        remove_release(context, app, self.release).await
     }
 }
 
 /// Links what outlives releases, and gives the application the one folder that it may write.
-fn prepare(context: &ActionContext<'_>, web: &Web, release: &Path) -> Result<(), CallError> {
+fn prepare(context: &ActionContext<'_>, app: &App, release: &Path) -> Result<(), CallError> {
     let processes = &context.node.processes;
     let io = |error: io::Error| context.io(&format!("{} cannot be prepared", release.display()), &error);
     let document_root = &context.node.config.environment.application.document_root;
@@ -113,7 +113,7 @@ fn prepare(context: &ActionContext<'_>, web: &Web, release: &Path) -> Result<(),
     }
     for (link, name) in [(variable.join("logs"), "log"), (release.join(document_root).join("media"), "media")]
     {
-        let shared = web.shared().join(name);
+        let shared = app.shared().join(name);
         if !shared.exists() {
             fs::create_dir_all(&shared).map_err(io)?;
             accounts::give(processes, &shared, Account::App)?;
@@ -143,30 +143,30 @@ fn give_tree(context: &ActionContext<'_>, folder: &Path) -> Result<(), CallError
 }
 
 /// A name that is no release's, so that what is half there or half gone never looks whole.
-fn beside(web: &Web, release: &ReleaseName, what: &str) -> PathBuf {
-    web.releases().join(format!(".{release}.{what}"))
+fn beside(app: &App, release: &ReleaseName, what: &str) -> PathBuf {
+    app.releases().join(format!(".{release}.{what}"))
 }
 
 /// Removes a release and what is left of it; never the live one.
 async fn remove_release(
     context: &ActionContext<'_>,
-    web: &Web,
+    app: &App,
     release: &ReleaseName,
 ) -> Result<(), CallError> {
-    if releases::live(web).as_ref() == Some(release) {
+    if releases::live(app).as_ref() == Some(release) {
         return Err(CallError::refused(format!(
             "release {release} is the one that is served: it is not removed"
         )));
     }
     let failed = |error: io::Error| context.io(&format!("release {release} cannot be removed"), &error);
-    let old = beside(web, release, "old");
-    let place = web.release(release);
+    let old = beside(app, release, "old");
+    let place = app.release(release);
     if place.exists() {
         remove_folder(context, &old).await?;
         fs::rename(&place, &old).map_err(failed)?;
     }
     remove_folder(context, &old).await?;
-    remove_folder(context, &beside(web, release, "new")).await?;
+    remove_folder(context, &beside(app, release, "new")).await?;
     orocloud_durable::sync_parent(&place).map_err(failed)
 }
 
@@ -232,16 +232,16 @@ const SWITCH: &str = "release-switch";
 
 impl Action for Switch<'_> {
     async fn act(&self, context: &ActionContext<'_>) -> Result<Value, CallError> {
-        let web = context.web()?;
-        if releases::described(web, self.release)?.is_none() {
+        let app = context.app()?;
+        if releases::described(app, self.release)?.is_none() {
             return Err(CallError::failed(format!(
                 "release {} is not on this node, or not whole",
                 self.release
             )));
         }
         context.marks().set(SWITCH, &Came::Begun)?;
-        point(context, web, self.release)?;
-        reload(context, web).await?;
+        point(context, app, self.release)?;
+        reload(context).await?;
         context.marks().set(SWITCH, &Came::Done)?;
         Ok(Value::Null)
     }
@@ -250,23 +250,23 @@ impl Action for Switch<'_> {
         if context.marks().get::<Came>(SWITCH)?.is_none() {
             return Ok(());
         }
-        let web = context.web()?;
+        let app = context.app()?;
         match self.previous {
-            Some(previous) => point(context, web, previous)?,
-            None => match fs::remove_file(web.current()) {
+            Some(previous) => point(context, app, previous)?,
+            None => match fs::remove_file(app.current()) {
                 Err(error) if error.kind() != io::ErrorKind::NotFound => {
                     return Err(context.io("www cannot be removed", &error));
                 }
-                _ => orocloud_durable::sync_parent(&web.current())
+                _ => orocloud_durable::sync_parent(&app.current())
                     .map_err(|error| context.io("www cannot be removed", &error))?,
             },
         }
-        reload(context, web).await?;
+        reload(context).await?;
         context.marks().clear(SWITCH)
     }
 
     async fn probe(&self, context: &ActionContext<'_>) -> Result<Probe, CallError> {
-        let live = releases::live(context.web()?);
+        let live = releases::live(context.app()?);
         Ok(match context.marks().get(SWITCH)? {
             // Somebody may have pointed it elsewhere since.
             Some(Came::Done) if live.as_ref() == Some(self.release) => Probe::Done(Value::Null),
@@ -276,13 +276,15 @@ impl Action for Switch<'_> {
     }
 }
 
-fn point(context: &ActionContext<'_>, web: &Web, release: &ReleaseName) -> Result<(), CallError> {
-    orocloud_durable::replace_symlink(&Path::new("deploy").join(release.as_str()), &web.current())
+fn point(context: &ActionContext<'_>, app: &App, release: &ReleaseName) -> Result<(), CallError> {
+    orocloud_durable::replace_symlink(&Path::new("deploy").join(release.as_str()), &app.current())
         .map_err(|error| context.io(&format!("www cannot be pointed at release {release}"), &error))
 }
 
 /// Lets PHP-FPM begin anew, so that nothing of another release stays in its memory; requests in flight end first.
-async fn reload(context: &ActionContext<'_>, web: &Web) -> Result<(), CallError> {
+/// A node without PHP-FPM has nothing to reload: what runs there from a release is restarted as a service.
+async fn reload(context: &ActionContext<'_>) -> Result<(), CallError> {
+    let Some(web) = &context.node.config.web else { return Ok(()) };
     let services = &context.node.services;
     let service = &web.fpm_service;
     if services.state(service).await?.activity != Activity::Running {
@@ -320,8 +322,8 @@ pub struct Tidy<'a> {
 
 impl Action for Tidy<'_> {
     async fn act(&self, context: &ActionContext<'_>) -> Result<Value, CallError> {
-        if let Some(web) = &context.node.config.web {
-            self.web(context, web).await?;
+        if let Some(app) = &context.node.config.app {
+            self.releases(context, app).await?;
         }
         if context.node.config.maint.is_some() {
             self.maint(context).await?;
@@ -340,13 +342,13 @@ impl Action for Tidy<'_> {
 }
 
 impl Tidy<'_> {
-    async fn web(&self, context: &ActionContext<'_>, web: &Web) -> Result<(), CallError> {
+    async fn releases(&self, context: &ActionContext<'_>, app: &App) -> Result<(), CallError> {
         let io = |error: io::Error| context.io("the releases cannot be listed", &error);
-        let live = releases::live(web);
+        let live = releases::live(app);
         let stays = |release: &ReleaseName| self.keep.contains(release) || live.as_ref() == Some(release);
-        let mut here = releases::unpacked(web).map_err(io)?;
+        let mut here = releases::unpacked(app).map_err(io)?;
         // Left by an interrupted removal or unpacking.
-        for entry in fs::read_dir(web.releases()).map_err(io)? {
+        for entry in fs::read_dir(app.releases()).map_err(io)? {
             let name = entry.map_err(io)?.file_name();
             let release = name.to_str().and_then(|name| {
                 let (release, what) = name.strip_prefix('.')?.split_once('.')?;
@@ -355,7 +357,7 @@ impl Tidy<'_> {
             here.extend(release);
         }
         for release in here.iter().filter(|release| !stays(release)) {
-            remove_release(context, web, release).await?;
+            remove_release(context, app, release).await?;
         }
         let store = context.store()?;
         for release in store.releases().map_err(io)?.iter().filter(|release| !stays(release)) {

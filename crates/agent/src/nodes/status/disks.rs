@@ -44,7 +44,7 @@ fn paths(config: &Agent) -> Vec<PathBuf> {
     if let Some(maint) = &config.maint {
         paths.extend([maint.build.clone(), maint.media.clone(), maint.restic_repository.clone()]);
     }
-    paths.extend(config.web.iter().map(|web| web.app_root.clone()));
+    paths.extend(config.app.iter().map(|app| app.app_root.clone()));
     // The data folder itself is closed to the agent, its parent is on the same file system or says nothing.
     paths.extend(config.database.iter().filter_map(|database| database.data.parent().map(PathBuf::from)));
     paths

@@ -57,8 +57,8 @@ pub async fn answer(node: &NodeRef, params: &StatusParams) -> StatusAnswer {
     StatusAnswer {
         agent_version: orocloud_protocol::VERSION.to_owned(),
         rows,
-        release: config.web.as_ref().and_then(releases::live),
-        releases: config.web.as_ref().and_then(|web| releases::unpacked(web).ok()).unwrap_or_default(),
+        release: config.app.as_ref().and_then(releases::live),
+        releases: config.app.as_ref().and_then(|app| releases::unpacked(app).ok()).unwrap_or_default(),
         maintenance: config.web.as_ref().and_then(|web| maintenance::is_on(web).ok()),
         software,
     }
@@ -124,7 +124,8 @@ impl Board<'_> {
     }
 
     async fn serving(&self, web: &Web) -> StatusRow {
-        let release = releases::live(web);
+        let app = self.node.config.app.as_ref();
+        let release = app.and_then(releases::live);
         let requests = async {
             let (pool, connections) =
                 tokio::try_join!(php_fpm::pool(&web.fpm_status_url), nginx::connections(&web.status_url))?;
@@ -141,8 +142,8 @@ impl Board<'_> {
         );
         match release {
             None => self.row("web", Health::Absent, format!("{load}, no release yet"), None),
-            Some(release) => match releases::described(web, &release) {
-                Ok(Some(version)) => self.row(
+            Some(release) => match app.map(|app| releases::described(app, &release)) {
+                Some(Ok(Some(version))) => self.row(
                     "web",
                     Health::Ok,
                     format!("{load}, serves {} (release {release})", version.reference),

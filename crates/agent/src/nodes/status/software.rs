@@ -15,9 +15,11 @@ pub async fn installed(node: &NodeRef) -> Vec<String> {
         asked.push(("composer", "composer".into(), "--version", Account::Build));
         asked.push(("restic", "restic".into(), "version", Account::Agent));
     }
-    if let Some(web) = &config.web {
+    if config.web.is_some() {
         asked.push(("nginx", "nginx".into(), "-v", Account::Agent));
-        asked.push(("php", web.php.clone(), "--version", Account::App));
+    }
+    if let Some(app) = &config.app {
+        asked.push(("php", app.php.clone(), "--version", Account::App));
     }
     if let Some(database) = &config.database {
         asked.push(("postgresql", database.bin.join("postgres"), "--version", Account::Database));
