@@ -1,15 +1,15 @@
 //! Who calls: the key and certificate with which the CLI signs in, and what it can see wrong with them itself.
 
-pub mod certificate;
+#[cfg(test)]
+pub(crate) mod samples;
 
 use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
+use orocloud_certificate::{Certificate, Holder, Validity};
 use orocloud_protocol::{CallError, EnvironmentName, ErrorKind, Principal};
 use ssh_key::PublicKey;
-
-use certificate::{Certificate, Holder, Validity};
 
 /// Where key and certificate are to be found.
 #[derive(Clone, Debug, Default)]
@@ -230,7 +230,7 @@ fn is_encrypted(text: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use certificate::tests::{key, signed};
+    use samples::{key, signed};
     use ssh_key::certificate::CertType;
 
     fn environment() -> EnvironmentName {

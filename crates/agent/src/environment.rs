@@ -1,13 +1,17 @@
 //! `agent.toml` and `environment.toml`: which node this is, and what the whole environment is.
 
+mod authority;
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use orocloud_protocol::{
-    EnvironmentName, EnvironmentType, NodeName, NodeRole, ReleaseName, Role, Scope, SourceName,
+    EnvironmentName, EnvironmentType, NodeName, NodeRole, ReleaseName, Role, SourceName,
 };
+use serde::Deserialize;
 use serde::de::DeserializeOwned;
-use serde::{Deserialize, Deserializer};
+
+pub use authority::{Authority, AuthorityKind};
 
 /// The newest format of both files that this build reads.
 const FORMAT: u32 = 1;
@@ -83,40 +87,6 @@ pub enum ServiceManagerConfig {
         /// Its socket.
         socket: PathBuf,
     },
-}
-
-/// Whose certificates are believed, where, and for how much.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Authority {
-    /// Whether it signs people or nodes.
-    pub kind: AuthorityKind,
-    /// One line of OpenSSH's public key format.
-    pub public_key: String,
-    /// The environments it may vouch for.
-    #[serde(deserialize_with = "scopes")]
-    pub environments: Vec<Scope>,
-    /// The highest role it may vouch for.
-    #[serde(default = "Authority::every_role")]
-    pub highest_role: Role,
-    /// Serial numbers, key ids or `SHA256:` fingerprints that are believed no longer, one a line.
-    pub revoked_keys_file: Option<PathBuf>,
-}
-
-impl Authority {
-    fn every_role() -> Role {
-        Role::Owner
-    }
-}
-
-/// Whom an authority signs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum AuthorityKind {
-    /// People and pipelines.
-    User,
-    /// The coordinator and the hosts.
-    Node,
 }
 
 /// A local account that may call.
@@ -429,9 +399,11 @@ impl Default for Keep {
 impl Agent {
     /// Reads `agent.toml` and the `environment.toml` it names. The error names file, line and key.
     pub fn load(path: &Path) -> Result<Self, String> {
-        let mut agent: Self = read(path)?;
+        let text = text_of(path)?;
+        let mut agent: Self = parse(path, &text)?;
+        authority::are_distinct(&agent.authorities, path, &text)?;
         let file = agent.environment_file.clone();
-        let environment: Environment = read(&file)?;
+        let environment: Environment = parse(&file, &text_of(&file)?)?;
         for (format, path) in [(agent.format, path), (environment.format, file.as_path())] {
             if format != FORMAT {
                 return Err(format!("{}: format is {format}, this agent reads {FORMAT}", path.display()));
@@ -450,14 +422,10 @@ impl Agent {
     }
 }
 
-fn read<T: DeserializeOwned>(path: &Path) -> Result<T, String> {
-    let text = std::fs::read_to_string(path).map_err(|error| format!("{}: {error}", path.display()))?;
-    toml::from_str(&text).map_err(|error| format!("{}: {error}", path.display()))
+fn text_of(path: &Path) -> Result<String, String> {
+    std::fs::read_to_string(path).map_err(|error| format!("{}: {error}", path.display()))
 }
 
-fn scopes<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Scope>, D::Error> {
-    Vec::<String>::deserialize(deserializer)?
-        .iter()
-        .map(|text| text.parse().map_err(serde::de::Error::custom))
-        .collect()
+fn parse<T: DeserializeOwned>(path: &Path, text: &str) -> Result<T, String> {
+    toml::from_str(text).map_err(|error| format!("{}: {error}", path.display()))
 }

@@ -4,9 +4,9 @@
 use std::net::IpAddr;
 
 use jiff::Timestamp;
+use orocloud_certificate::{Certificate, Fault, Holder};
 use orocloud_protocol::{CallError, ErrorKind, Principal, Role};
-use ssh_key::certificate::{CertType, Certificate};
-use ssh_key::{HashAlg, PublicKey};
+use ssh_key::HashAlg;
 
 use crate::environment::{Agent, Authority, AuthorityKind};
 
@@ -97,59 +97,48 @@ pub fn judge(config: &Agent, session: &Session, now: Timestamp) -> Result<Caller
     if session.certificate.is_empty() {
         return Err(not_signed_in("the connection was made without a certificate").hint(RENEW));
     }
-    let certificate = Certificate::from_openssh(&session.certificate)
+    let certificate = Certificate::from_text(&session.certificate)
         .map_err(|error| not_signed_in("the certificate cannot be read").because(error).hint(RENEW))?;
-    let key_id: String = certificate.key_id().chars().filter(|c| !c.is_control()).take(200).collect();
-    if certificate.cert_type() != CertType::User {
-        return Err(not_signed_in(format!("the certificate of {key_id} is one for hosts")).hint(RENEW));
-    }
-    let authority = authority_of(config, &certificate).ok_or_else(|| {
-        not_signed_in(format!("the certificate of {key_id} is signed by an authority that is not known here"))
-            .because(format!("signed by {}", certificate.signature_key().fingerprint(HashAlg::Sha256)))
-            .hint("use the certificate that was made for this environment, see: orocloud-cli env:list")
-    })?;
-    certificate.verify_signature().map_err(|_| {
-        not_signed_in(format!("the signature of the certificate of {key_id} is wrong")).hint(RENEW)
-    })?;
-    let valid_until = valid_at(&certificate, &key_id, now)?;
+    let key_id: String = certificate.key_id.chars().filter(|c| !c.is_control()).take(200).collect();
+    let authorities = &config.authorities;
+    let authority = certificate
+        .verify(Holder::User, authorities.iter().map(Authority::key), now)
+        .map_err(|fault| not_believed(&certificate, &key_id, fault, now))
+        .map(|index| &authorities[index])?;
     not_revoked(authority, &certificate, &key_id)?;
     options(&certificate, &key_id, &session.connection)?;
     let (role, kind) = role(config, authority, &certificate, &key_id)?;
     Ok(Caller {
         key_id,
-        serial: certificate.serial(),
+        serial: certificate.serial,
         role,
         kind,
-        identity: certificate.public_key().fingerprint(HashAlg::Sha256).to_string(),
-        valid_until,
+        identity: certificate.key.fingerprint(HashAlg::Sha256).to_string(),
+        valid_until: certificate.valid_until(),
     })
 }
 
-fn authority_of<'a>(config: &'a Agent, certificate: &Certificate) -> Option<&'a Authority> {
-    config.authorities.iter().find(|authority| {
-        PublicKey::from_openssh(&authority.public_key)
-            .is_ok_and(|key| key.key_data() == certificate.signature_key())
-    })
-}
-
-/// The end of its validity; `None` when it has none.
-fn valid_at(certificate: &Certificate, key_id: &str, now: Timestamp) -> Result<Option<Timestamp>, CallError> {
-    let moment =
-        |seconds: u64| i64::try_from(seconds).ok().and_then(|seconds| Timestamp::from_second(seconds).ok());
-    let from = moment(certificate.valid_after()).unwrap_or(Timestamp::MAX);
-    let until = moment(certificate.valid_before());
-    if now < from {
-        return Err(not_signed_in(format!("the certificate of {key_id} is not valid before {from}"))
-            .because(format!("the agent's clock says {now:.0}"))
-            .hint("compare the clocks of this machine and of the one that signs with: date -u"));
-    }
-    match until {
-        Some(until) if now >= until => {
-            Err(not_signed_in(format!("the certificate of {key_id} ended at {until}"))
-                .because(format!("the agent's clock says {now:.0}"))
-                .hint(RENEW))
+fn not_believed(certificate: &Certificate, key_id: &str, fault: Fault, now: Timestamp) -> CallError {
+    let (from, until) = certificate.validity_in_words();
+    let clock = format!("the agent's clock says {now:.0}");
+    match fault {
+        Fault::Holder(_) => {
+            not_signed_in(format!("the certificate of {key_id} is not one for people")).hint(RENEW)
         }
-        until => Ok(until),
+        Fault::Authority => not_signed_in(format!(
+            "the certificate of {key_id} is signed by an authority that is not known here"
+        ))
+        .because(format!("signed by {}", certificate.authority_fingerprint()))
+        .hint("use the certificate that was made for this environment, see: orocloud-cli env:list"),
+        Fault::Signature(why) => {
+            not_signed_in(format!("the certificate of {key_id} is not genuine")).because(why).hint(RENEW)
+        }
+        Fault::NotYet => not_signed_in(format!("the certificate of {key_id} is not valid before {from}"))
+            .because(clock)
+            .hint("compare the clocks of this machine and of the one that signs with: date -u"),
+        Fault::Expired => {
+            not_signed_in(format!("the certificate of {key_id} ended at {until}")).because(clock).hint(RENEW)
+        }
     }
 }
 
@@ -161,13 +150,13 @@ fn not_revoked(authority: &Authority, certificate: &Certificate, key_id: &str) -
             .because(format!("{}: {error}", path.display()))
             .hint("ask the people who run this environment to look at the agent's log")
     })?;
-    let serial = certificate.serial().to_string();
-    let key = certificate.public_key().fingerprint(HashAlg::Sha256).to_string();
+    let serial = certificate.serial.to_string();
+    let key = certificate.key.fingerprint(HashAlg::Sha256).to_string();
     let revoked = list
         .lines()
         .map(str::trim)
         .filter(|line| !line.is_empty() && !line.starts_with('#'))
-        .any(|line| line == serial || line == certificate.key_id() || line == key);
+        .any(|line| line == serial || line == certificate.key_id || line == key);
     if revoked {
         return Err(not_signed_in(format!("the certificate of {key_id} is revoked")).hint(RENEW));
     }
@@ -175,7 +164,7 @@ fn not_revoked(authority: &Authority, certificate: &Certificate, key_id: &str) -
 }
 
 fn options(certificate: &Certificate, key_id: &str, connection: &str) -> Result<(), CallError> {
-    for (name, value) in certificate.critical_options().iter() {
+    for (name, value) in &certificate.critical_options {
         match name.as_str() {
             "source-address" => {
                 let client = connection.split(' ').next().and_then(|address| address.parse::<IpAddr>().ok());
@@ -231,7 +220,7 @@ fn role(
     key_id: &str,
 ) -> Result<(Role, CallerKind), CallError> {
     let environment = &config.environment;
-    let principals = certificate.valid_principals();
+    let principals = &certificate.principals;
     let not_here = || {
         let held = if principals.is_empty() { "none".to_owned() } else { principals.join(", ") };
         let held: String = held.chars().filter(|c| !c.is_control()).take(500).collect();

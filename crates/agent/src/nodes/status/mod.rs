@@ -7,6 +7,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
+use orocloud_certificate::Certificate;
 use orocloud_protocol::node::{StatusAnswer, StatusParams};
 use orocloud_protocol::status::{Health, StatusRow};
 use orocloud_protocol::{CallError, NodeName};
@@ -282,10 +283,7 @@ async fn archiving(config: &Database) -> Result<Archiving, CallError> {
 /// The end of a certificate; `None` when it has none.
 fn valid_before(file: &Path) -> Result<Option<Timestamp>, String> {
     let text = std::fs::read_to_string(file).map_err(|error| error.to_string())?;
-    let certificate = ssh_key::Certificate::from_openssh(&text).map_err(|error| error.to_string())?;
-    Ok(i64::try_from(certificate.valid_before())
-        .ok()
-        .and_then(|seconds| Timestamp::from_second(seconds).ok()))
+    Ok(Certificate::from_text(&text).map_err(|error| error.to_string())?.valid_until())
 }
 
 async fn within<T>(part: impl Future<Output = Result<T, CallError>>) -> Result<T, CallError> {

@@ -1,4 +1,4 @@
-use ssh_key::certificate::Builder;
+use ssh_key::certificate::{Builder, CertType};
 use ssh_key::private::{Ed25519Keypair, PrivateKey};
 
 use super::*;
@@ -137,7 +137,7 @@ fn what_is_wrong_with_a_certificate_is_said() {
         (Sample { until: NOW, ..GOOD }, "ended at"),
         (Sample { from: NOW + 1, ..GOOD }, "not valid before"),
         (Sample { signed_by: 50, ..GOOD }, "not known here"),
-        (Sample { kind: CertType::Host, ..GOOD }, "one for hosts"),
+        (Sample { kind: CertType::Host, ..GOOD }, "not one for people"),
         (Sample { option: Some(("force-command", "/bin/sh")), ..GOOD }, "force-command"),
         (
             Sample { option: Some(("source-address", "10.9.0.0/16,::1")), ..GOOD },
@@ -168,15 +168,38 @@ fn a_bridge_that_lies_is_not_believed() {
         let session = Session { certificate, ..good.clone() };
         assert_eq!(judge(&config, &session, now).unwrap_err().kind, ErrorKind::NotSignedIn);
     }
-    // One bit of its content changed, the signature left as it was.
-    let mut bytes = ssh_key::Certificate::from_openssh(&good.certificate).unwrap().to_bytes().unwrap();
+    // Its content changed, the signature left as it was.
+    let mut bytes = Certificate::from_text(&good.certificate).unwrap().blob;
     let at = bytes.windows(8).position(|window| window == b"operator").unwrap();
-    bytes[at..at + 5].copy_from_slice(b"owner");
-    if let Ok(changed) = ssh_key::Certificate::from_bytes(&bytes) {
-        let session = Session { certificate: changed.to_openssh().unwrap(), ..good.clone() };
-        let error = judge(&config, &session, now).unwrap_err();
-        assert!(error.message.contains("signature"), "{error}");
-    }
+    bytes[at..at + 8].copy_from_slice(b"0wner@ac");
+    let changed = Certificate::from_blob(&bytes).unwrap();
+    let session = Session { certificate: changed.to_text(), ..good.clone() };
+    let error = judge(&config, &session, now).unwrap_err();
+    assert!(error.message.contains("not genuine"), "{error}");
+}
+
+#[test]
+fn a_certificate_without_an_end_lets_in() {
+    let folder = tempfile::tempdir().unwrap();
+    let keygen = |arguments: &[&str]| {
+        let done = std::process::Command::new("ssh-keygen")
+            .current_dir(folder.path())
+            .arg("-q")
+            .args(arguments)
+            .status()
+            .unwrap();
+        assert!(done.success(), "{arguments:?}");
+    };
+    keygen(&["-t", "ed25519", "-N", "", "-f", "key"]);
+    std::fs::write(folder.path().join("ca"), key(1).to_openssh(Default::default()).unwrap().as_bytes())
+        .unwrap();
+    std::fs::set_permissions(folder.path().join("ca"), std::os::unix::fs::PermissionsExt::from_mode(0o600))
+        .unwrap();
+    keygen(&["-s", "ca", "-I", "pipeline", "-n", "viewer@acme-prod1", "key.pub"]);
+    let certificate = std::fs::read_to_string(folder.path().join("key-cert.pub")).unwrap();
+    let session = Session { certificate, connection: "10.1.2.3 50000 10.0.0.1 22".into() };
+    let caller = judge(&config(folder.path()), &session, Timestamp::now()).unwrap();
+    assert_eq!((caller.key_id.as_str(), caller.role, caller.valid_until), ("pipeline", Role::Viewer, None));
 }
 
 #[test]
