@@ -158,13 +158,15 @@ pub struct Client {
     open: Option<Lines>,
     used: Instant,
     hello: Option<Hello>,
+    /// An agent was there before.
+    greeted: bool,
     passphrase: Option<String>,
 }
 
 impl Client {
     /// A client that has not connected yet.
     pub fn new(destination: Destination) -> Self {
-        Self { destination, open: None, used: Instant::now(), hello: None, passphrase: None }
+        Self { destination, open: None, used: Instant::now(), hello: None, greeted: false, passphrase: None }
     }
 
     /// What the agent said of itself, once it did.
@@ -204,8 +206,10 @@ impl Client {
         mut signals: Option<&mut Signals>,
     ) -> Result<Ending, CallFailure> {
         let mut interruptions = 0;
+        // Since when there has been no agent; a connection without one does not end that.
+        let mut away = None;
         loop {
-            match self.attempt(outgoing, watcher, signals.as_deref_mut(), &mut interruptions) {
+            match self.attempt(outgoing, watcher, signals.as_deref_mut(), &mut interruptions, &mut away) {
                 Ok(ending) => {
                     if ending != Ending::TimedOut && !matches!(ending, Ending::Answer(_)) {
                         self.disconnect();
@@ -218,7 +222,11 @@ impl Client {
                     if outgoing.resume == Resume::Repeat && outgoing.kind == Kind::Operation {
                         outgoing.resume = Resume::Sequence;
                     }
-                    self.reconnect(outgoing, watcher, signals.as_deref_mut(), &lost)?;
+                    if away.is_none() {
+                        watcher.lost(&lost.0, self.destination.reconnect_for)?;
+                    }
+                    let since = *away.get_or_insert_with(Instant::now);
+                    self.reconnect(outgoing, watcher, signals.as_deref_mut(), &lost, since)?;
                 }
             }
         }
@@ -264,22 +272,21 @@ impl Client {
         watcher: &mut dyn Watcher,
         mut signals: Option<&mut Signals>,
         lost: &Lost,
+        since: Instant,
     ) -> Result<(), CallFailure> {
-        let began = Instant::now();
         let limit = self.destination.reconnect_for;
-        watcher.lost(&lost.0, limit)?;
         let mut pause = Duration::from_millis(200);
         let failure = loop {
             if signals.as_deref_mut().is_some_and(|signals| signals.take() > 0) {
                 break CallError::new(ErrorKind::Unreachable, "interrupted while the connection was away");
             }
+            if since.elapsed() >= limit {
+                break CallError::new(ErrorKind::Unreachable, "the agent does not answer");
+            }
             match self.connect(watcher) {
-                Ok(()) => {
-                    watcher.regained(began.elapsed())?;
-                    return Ok(());
-                }
+                Ok(()) => return Ok(()),
                 Err(failure) => {
-                    let over = began.elapsed() + pause >= limit
+                    let over = since.elapsed() + pause >= limit
                         || outgoing.deadline.is_some_and(|deadline| Instant::now() + pause >= deadline);
                     if failure.error.kind != ErrorKind::Unreachable || over {
                         break failure.error;
@@ -308,6 +315,7 @@ impl Client {
         watcher: &mut dyn Watcher,
         mut signals: Option<&mut Signals>,
         interruptions: &mut usize,
+        away: &mut Option<Instant>,
     ) -> Result<Ending, Interruption> {
         let lines = self.open.as_mut().ok_or_else(|| Lost("not connected".into()))?;
         let mut request = Request::new(outgoing.id, outgoing.method, outgoing.params.clone());
@@ -326,6 +334,11 @@ impl Client {
                     Incoming::Notification(Notification::Hello(hello)) => {
                         greet(&hello, self.destination.name.as_ref())?;
                         self.hello = Some(hello);
+                        self.greeted = true;
+                        lines.expect_life();
+                        if let Some(since) = away.take() {
+                            watcher.regained(since.elapsed())?;
+                        }
                     }
                     Incoming::Notification(Notification::Event(event)) => {
                         answer_due = answer_due.map(|_| Instant::now() + QUERY);
@@ -368,9 +381,14 @@ impl Client {
                         return Ok(Ending::Left);
                     }
                     if is_over(hello_due) {
-                        return Err(
-                            Lost(format!("the agent said nothing within {} s", HELLO.as_secs())).into()
-                        );
+                        let silent = format!("the agent said nothing within {} s", HELLO.as_secs());
+                        if self.greeted || outgoing.kind == Kind::Operation {
+                            return Err(Lost(silent).into());
+                        }
+                        // Nothing was begun, and nothing says that it will be better soon.
+                        return Err(CallError::new(ErrorKind::Unreachable, silent)
+                            .hint("ask who runs the environment to look at its agent; try again with: orocloud-cli status")
+                            .into());
                     }
                     if is_over(answer_due) {
                         let error = format!(

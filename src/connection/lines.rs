@@ -3,14 +3,14 @@
 use std::io;
 use std::time::{Duration, Instant};
 
-use orocloud_protocol::{Incoming, MAX_LINE, decode};
+use orocloud_protocol::{Incoming, MAX_LINE, SILENCE, decode};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use super::signals::Signals;
 use super::transport::Transport;
 
 /// A peer of which no byte came for so long, though it was asked, is gone. Keepalives go out every 5 s.
-const SILENCE: Duration = Duration::from_secs(18);
+const DEAD: Duration = Duration::from_secs(18);
 
 /// What ended a wait.
 #[derive(Debug)]
@@ -36,13 +36,32 @@ pub struct Lines {
     /// How far `inbox` was searched for a newline.
     searched: usize,
     outbox: Vec<u8>,
+    /// When the other side last sent anything, an answer to a keepalive too.
     heard: Instant,
+    /// When the agent last said something, be it that it lives.
+    said: Instant,
+    /// Whether it owes us signs of life.
+    calling: bool,
 }
 
 impl Lines {
     /// Lines over this transport.
     pub fn new(transport: Box<dyn Transport>) -> Self {
-        Self { transport, inbox: Vec::new(), searched: 0, outbox: Vec::new(), heard: Instant::now() }
+        let now = Instant::now();
+        Self {
+            transport,
+            inbox: Vec::new(),
+            searched: 0,
+            outbox: Vec::new(),
+            heard: now,
+            said: now,
+            calling: false,
+        }
+    }
+
+    /// From here on an agent that says nothing is lost: it has taken a call.
+    pub fn expect_life(&mut self) {
+        self.calling = true;
     }
 
     /// Sends a line, at the next wait at the latest.
@@ -55,6 +74,7 @@ impl Lines {
         let mut signals = signals;
         // What we did meanwhile, writing or asking a person, is no silence of the other side.
         self.heard = Instant::now();
+        self.said = self.heard;
         loop {
             if let Some(signals) = signals.as_deref_mut() {
                 let count = signals.take();
@@ -84,10 +104,18 @@ impl Lines {
         let mut longest = deadline.map(|deadline| deadline.saturating_duration_since(now));
         if let Some(next) = self.transport.keep_alive().map_err(|error| Lost(error.to_string()))? {
             let silent = now.saturating_duration_since(self.heard);
-            if silent >= SILENCE {
+            if silent >= DEAD {
                 return Err(Lost(format!("the other side has been silent for {} s", silent.as_secs())));
             }
-            let next = next.min(SILENCE - silent);
+            let next = next.min(DEAD - silent);
+            longest = Some(longest.map_or(next, |longest| longest.min(next)));
+        }
+        if self.calling {
+            let silent = now.saturating_duration_since(self.said);
+            if silent >= SILENCE {
+                return Err(Lost(format!("the agent has said nothing for {} s", silent.as_secs())));
+            }
+            let next = SILENCE - silent;
             longest = Some(longest.map_or(next, |longest| longest.min(next)));
         }
         let interest = self.transport.interest();
@@ -141,6 +169,7 @@ impl Lines {
                 Ok(0) => Err(self.lost("the other side ended the connection")),
                 Ok(count) => {
                     self.heard = Instant::now();
+                    self.said = self.heard;
                     self.inbox.extend_from_slice(&buffer[..count]);
                     Ok(true)
                 }

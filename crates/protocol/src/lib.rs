@@ -27,8 +27,8 @@ pub use error::{CallError, ErrorKind};
 pub use event::{Event, EventBody, NoteLevel, OutputStream, StepOutcome, Unit};
 pub use id::CallId;
 pub use message::{
-    Hello, Incoming, MAX_LINE, Notification, PROTOCOLS, ProtocolMismatch, Request, Response, agree, decode,
-    encode,
+    Hello, Incoming, MAX_LINE, Notification, PROTOCOLS, ProtocolMismatch, Request, Response, SIGN_OF_LIFE,
+    SILENCE, agree, decode, encode,
 };
 pub use names::{
     ContentHash, EnvironmentName, EnvironmentType, InvalidName, Label, NodeName, PointName, Reference,

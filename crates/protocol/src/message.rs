@@ -1,5 +1,7 @@
 //! JSON-RPC 2.0 as NDJSON: the lines, their limit, and the greeting.
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -7,6 +9,13 @@ use crate::{CallError, CallId, EnvironmentName, EnvironmentType, Event, VERSION}
 
 /// The longest line either side accepts, in bytes, its newline included.
 pub const MAX_LINE: usize = 1024 * 1024;
+
+/// While a call runs an agent writes a blank line so often, when there is nothing else to write: a sign of life. The
+/// SSH connection is held up by programs that do not hang with the agent, so its keepalives say nothing about that.
+pub const SIGN_OF_LIFE: Duration = Duration::from_secs(5);
+
+/// Whoever called and hears nothing for so long has lost the agent.
+pub const SILENCE: Duration = Duration::from_secs(25);
 
 /// Protocol versions this build speaks, newest first.
 pub const PROTOCOLS: &[u32] = &[1];

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use orocloud_protocol::{
     Call, CallError, CallId, ErrorKind, Event, EventBody, Hello, Incoming, NodeName, Notification, Request,
-    Unit, agree, decode, encode,
+    SILENCE, Unit, agree, decode, encode,
 };
 use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWrite, AsyncWriteExt};
@@ -89,6 +89,18 @@ pub struct NodeCall {
     node: NodeName,
     call: CallId,
     link: Option<Link>,
+    /// When the node last said something, be it that it lives.
+    heard: tokio::time::Instant,
+    /// Bulk data was begun on the link: unless all of it was taken, frames may lie there that no later call expects.
+    bulk: bool,
+}
+
+/// Why bulk data did not get through.
+enum SendFault {
+    /// Our own file cannot be read; the node waits for the rest.
+    File(std::io::Error),
+    /// The node takes no more.
+    Link(std::io::Error),
 }
 
 impl Nodes {
@@ -177,7 +189,14 @@ impl Nodes {
         if let Err(error) = link.write(&line).await {
             return Err(CallFailure::Lost(lost(node, &error)));
         }
-        Ok(NodeCall { nodes: self.clone(), node: node.clone(), call, link: Some(link) })
+        Ok(NodeCall {
+            nodes: self.clone(),
+            node: node.clone(),
+            call,
+            link: Some(link),
+            heard: tokio::time::Instant::now(),
+            bulk: false,
+        })
     }
 
     async fn take_kept(&self, node: &NodeName) -> Option<Link> {
@@ -329,17 +348,21 @@ impl Nodes {
                 Reply::Event(_) => {}
             }
         }
+        let could_not = |error: &std::io::Error| {
+            CallError::failed(format!("{} could not be sent to {node}", file.display())).because(error)
+        };
         // A node that stops taking has something to say.
-        let sent = call.send_frames(file, events).await;
+        let sent = match call.send_frames(file, events).await {
+            Err(SendFault::File(error)) => return Err(could_not(&error)),
+            Err(SendFault::Link(error)) => Err(error),
+            Ok(()) => Ok(()),
+        };
         loop {
             match (call.next().await, &sent) {
                 (Ok(Reply::Answer(value)), _) => return answer_of::<C>(node, value),
                 (Ok(Reply::Event(_)), _) => {}
                 (Err(CallFailure::Answered(error)), _) => return Err(error),
-                (Err(_), Err(error)) => {
-                    return Err(CallError::failed(format!("{} could not be sent to {node}", file.display()))
-                        .because(error));
-                }
+                (Err(_), Err(error)) => return Err(could_not(error)),
                 (Err(failure), Ok(())) => return Err(failure.into()),
             }
         }
@@ -353,18 +376,29 @@ impl NodeCall {
             return Err(CallFailure::Lost(unreachable(&self.node, "the call is over")));
         };
         loop {
-            let Ok(line) = link.inlet.line().await else {
-                let error = unreachable(&self.node, "the connection was lost");
-                self.link = None;
-                return Err(CallFailure::Lost(error));
+            // What came while nobody listened is looked at before the clock is.
+            let why = match tokio::time::timeout_at(self.heard + SILENCE, link.inlet.line()).await {
+                Ok(Ok(line)) => Ok(line),
+                Ok(Err(_)) => Err("the connection was lost".to_owned()),
+                Err(_) => Err(format!("its agent has said nothing for {} s", SILENCE.as_secs())),
             };
+            let line = match why {
+                Ok(line) => line,
+                Err(why) => {
+                    self.link = None;
+                    return Err(CallFailure::Lost(unreachable(&self.node, &why)));
+                }
+            };
+            self.heard = tokio::time::Instant::now();
             match decode(&line) {
                 Ok(Incoming::Notification(Notification::Event(event))) if event.call == self.call => {
                     return Ok(Reply::Event(event));
                 }
                 Ok(Incoming::Response(response)) if response.id == Some(self.call) => {
                     let outcome = response.outcome();
-                    if let Some(link) = self.link.take() {
+                    if let Some(link) = self.link.take()
+                        && (outcome.is_ok() || !self.bulk)
+                    {
                         self.nodes.keep(&self.node, link);
                     }
                     return outcome.map(Reply::Answer).map_err(CallFailure::Answered);
@@ -391,16 +425,16 @@ impl NodeCall {
         }
     }
 
-    async fn send_frames(&mut self, path: &std::path::Path, events: &EventSink) -> std::io::Result<()> {
+    async fn send_frames(&mut self, path: &std::path::Path, events: &EventSink) -> Result<(), SendFault> {
         let Some(link) = &mut self.link else { return Ok(()) };
-        let mut file = tokio::fs::File::open(path).await?;
-        let total = file.metadata().await?.len();
+        self.bulk = true;
+        let mut file = tokio::fs::File::open(path).await.map_err(SendFault::File)?;
+        let total = file.metadata().await.map_err(SendFault::File)?.len();
         let mut buffer = vec![0_u8; FRAME];
         let (mut done, mut told) = (0_u64, Instant::now());
         loop {
-            let length = file.read(&mut buffer).await?;
-            link.writer.write_u32(u32::try_from(length).unwrap_or_default()).await?;
-            link.writer.write_all(&buffer[..length]).await?;
+            let length = file.read(&mut buffer).await.map_err(SendFault::File)?;
+            link.frame(&buffer[..length]).await.map_err(SendFault::Link)?;
             done += length as u64;
             if length == 0 || told.elapsed() > Duration::from_millis(250) {
                 told = Instant::now();
@@ -413,7 +447,7 @@ impl NodeCall {
                 });
             }
             if length == 0 {
-                return link.writer.flush().await;
+                return link.writer.flush().await.map_err(SendFault::Link);
             }
         }
     }
@@ -423,6 +457,11 @@ impl Link {
     async fn write(&mut self, line: &[u8]) -> std::io::Result<()> {
         self.writer.write_all(line).await?;
         self.writer.flush().await
+    }
+
+    async fn frame(&mut self, bytes: &[u8]) -> std::io::Result<()> {
+        self.writer.write_u32(u32::try_from(bytes.len()).unwrap_or_default()).await?;
+        self.writer.write_all(bytes).await
     }
 }
 

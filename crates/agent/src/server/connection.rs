@@ -7,8 +7,8 @@ use std::time::Duration;
 use jiff::Timestamp;
 use orocloud_protocol::calls::Method;
 use orocloud_protocol::{
-    CallError, CallId, ErrorKind, Hello, Incoming, Kind, Notification, Request, Response, agree, decode,
-    encode,
+    CallError, CallId, ErrorKind, Hello, Incoming, Kind, Notification, Request, Response, SIGN_OF_LIFE,
+    agree, decode, encode,
 };
 use serde_json::Value;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -223,6 +223,8 @@ impl Connection {
             (outcome, exchange.inlet)
         });
         let gone = self.outlet.gone().clone();
+        let mut beat = tokio::time::interval_at(tokio::time::Instant::now() + SIGN_OF_LIFE, SIGN_OF_LIFE);
+        beat.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let mut expired = false;
         let joined = loop {
             let listening = !self.ended && self.pending.is_none();
@@ -246,6 +248,7 @@ impl Connection {
                         if self.socket.is_none() { end.cancel(); }
                     }
                 },
+                _ = beat.tick() => self.outlet.beat(),
                 () = gone.cancelled(), if !end.is_cancelled() => end.cancel(),
                 () = tokio::time::sleep(HANG_UP_CHECK), if self.ended && !end.is_cancelled() => {
                     if self.socket.is_some_and(hung_up) { end.cancel(); }

@@ -53,6 +53,17 @@ impl Outlet {
         Ok(())
     }
 
+    /// A sign of life: a blank line, unless something waits anyhow. Never between frames of bulk data.
+    pub fn beat(&self) {
+        {
+            let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+            if waiting.bytes.is_empty() {
+                waiting.bytes.push(b'\n');
+            }
+        }
+        self.filled.notify_one();
+    }
+
     /// Nothing follows: what waits is sent, then [`Outlet::write_to`] ends.
     pub fn finish(&self) {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner).last = true;
