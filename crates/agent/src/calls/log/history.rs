@@ -63,6 +63,11 @@ pub(super) async fn run(tail: &mut Tail) -> Result<(), CallError> {
             }
             Some(_) => {}
             None if matches!(stream.state, State::Away(_)) => {}
+            // A node that is told to stop need not have begun.
+            None if tail.out.end.is_cancelled() => {
+                tail.out.gone = true;
+                return Ok(());
+            }
             None => {
                 return Err(CallError::internal(format!(
                     "{} does not say where its logs begin",

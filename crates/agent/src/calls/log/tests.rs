@@ -184,6 +184,15 @@ fn entry(second: u64) -> String {
 }
 
 #[tokio::test]
+async fn one_that_is_ended_before_it_began_ends_well() {
+    let nodes = Real::new(&["web1", "web2"]);
+    nodes.append("web1", &entry(1));
+    let running = start(nodes, following());
+    // Nothing has run yet: a test's runtime has one thread, which is here.
+    assert_eq!(running.end().await.entries, 0);
+}
+
+#[tokio::test]
 async fn history_of_all_nodes_is_one() {
     let nodes = Real::new(&["web2", "web1", "db1"]);
     for second in 0..300 {

@@ -135,7 +135,10 @@ async fn a_line_without_an_end_ends_the_connection() {
         while writer.write_all(&piece).await.is_ok() {}
     });
     let mut line = String::new();
-    tokio::time::timeout(Duration::from_secs(120), client.reader.read_line(&mut line)).await.unwrap().unwrap();
+    tokio::time::timeout(Duration::from_secs(120), client.reader.read_line(&mut line))
+        .await
+        .unwrap()
+        .unwrap();
     assert!(line.contains("longer than"), "{line}");
     drop(client.reader);
     tokio::time::timeout(Duration::from_secs(120), flood).await.unwrap().unwrap();
