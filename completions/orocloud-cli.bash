@@ -2,7 +2,7 @@
 
 _orocloud_cli() {
     local global="--ansi --env= --log= --no-ansi --no-interaction --quiet --verbose --version --help"
-    local names="backup:create backup:list backup:restore backup:window completion deploy env:info env:list env:use help log:list log:sources log:tail log:view operation:cancel operation:list operation:wait status"
+    local names="backup:create backup:list backup:restore backup:window completion deploy env:info env:list env:use help log:list log:sources log:tail log:view operation:cancel operation:list operation:wait status upgrade upgrade:source"
     local words=() current="" options="" command="" word i
 
     # Join what was split at colons: `backup : list` is one word.
@@ -72,6 +72,8 @@ _orocloud_cli() {
         operation:list) options="--format= --json --page= --per-page=" ;;
         operation:wait) options="--format= --json --timeout=" ;;
         status) options="--format= --json --watch" ;;
+        upgrade) options="--detach --downtime-comment= --downtime-duration= --dry-run --format= --ignore-window --json --operation-id= --reference= --schedule-search-reindexation --skip-backup --skip-cache-rebuild --skip-check-patches --skip-search-reindexation --timeout= --wait-lock=" ;;
+        upgrade:source) options="--detach --downtime-comment= --downtime-duration= --dry-run --format= --ignore-window --json --operation-id= --reference= --schedule-search-reindexation --skip-backup --skip-cache-rebuild --skip-check-patches --skip-search-reindexation --timeout= --wait-lock=" ;;
     esac
     COMPREPLY=($(compgen -W "$options $global" -- "$current"))
     # No blank behind what still wants a value.

@@ -51,6 +51,8 @@ complete -c orocloud-cli -n "__fish_orocloud_cli_needs_command" -f -a "operation
 complete -c orocloud-cli -n "__fish_orocloud_cli_needs_command" -f -a "operation:list" -d 'List the operations that run'
 complete -c orocloud-cli -n "__fish_orocloud_cli_needs_command" -f -a "operation:wait" -d 'Wait for the end of an operation and give its exit code'
 complete -c orocloud-cli -n "__fish_orocloud_cli_needs_command" -f -a "status" -d 'Show what works and what does not, worst first'
+complete -c orocloud-cli -n "__fish_orocloud_cli_needs_command" -f -a "upgrade" -d 'Upgrade code and database, with maintenance mode'
+complete -c orocloud-cli -n "__fish_orocloud_cli_needs_command" -f -a "upgrade:source" -d 'Upgrade the code alone, without maintenance mode'
 complete -c orocloud-cli -n "__fish_orocloud_cli_using_subcommand backup:create" -l label -d 'Words to find it again by: one line of at most 200 characters' -r
 complete -c orocloud-cli -n "__fish_orocloud_cli_using_subcommand backup:create" -l keep-for -d 'Keep it at least so long, whatever the rule of retention says' -r
 complete -c orocloud-cli -n "__fish_orocloud_cli_using_subcommand backup:create" -l wait-lock -d 'Wait for a lock that another operation holds, instead of exit code 6 at once' -r
@@ -308,3 +310,53 @@ complete -c orocloud-cli -n "__fish_orocloud_cli_using_subcommand status" -l ans
 complete -c orocloud-cli -n "__fish_orocloud_cli_using_subcommand status" -l no-ansi -d 'Use no colours; so does the variable NO_COLOR'
 complete -c orocloud-cli -n "__fish_orocloud_cli_using_subcommand status" -s V -l version -d 'Print the version, and the agents\' versions as of the last calls; never connects'
 complete -c orocloud-cli -n "__fish_orocloud_cli_using_subcommand status" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c orocloud-cli -n "__fish_orocloud_cli_using_subcommand upgrade" -l reference -l tag -d 'Tag, branch or commit to upgrade to; asked for when it is missing' -r
+complete -c orocloud-cli -n "__fish_orocloud_cli_using_subcommand upgrade" -l downtime-duration -d 'How long the maintenance is announced to take' -r
+complete -c orocloud-cli -n "__fish_orocloud_cli_using_subcommand upgrade" -l downtime-comment -d 'Why, for whoever asks during the maintenance' -r
+complete -c orocloud-cli -n "__fish_orocloud_cli_using_subcommand upgrade" -l wait-lock -d 'Wait for a lock that another operation holds, instead of exit code 6 at once' -r
+complete -c orocloud-cli -n "__fish_orocloud_cli_using_subcommand upgrade" -l timeout -d 'Stop watching after this time, with exit code 8; the operation goes on' -r
+complete -c orocloud-cli -n "__fish_orocloud_cli_using_subcommand upgrade" -l operation-id -d 'Id of the operation, made by you: the same id again attaches instead of starting twice' -r
+complete -c orocloud-cli -n "__fish_orocloud_cli_using_subcommand upgrade" -l format -d '`table` for people, `json` for scripts' -r
+complete -c orocloud-cli -n "__fish_orocloud_cli_using_subcommand upgrade" -s E -l env -d 'Environment to talk to; default: OROCLOUD_ENV, then `default` of the configuration' -r
+complete -c orocloud-cli -n "__fish_orocloud_cli_using_subcommand upgrade" -l log -d 'Append a copy of what is printed to FILE, with times and without colours' -r -F
+complete -c orocloud-cli -n "__fish_orocloud_cli_using_subcommand upgrade" -l skip-check-patches -d 'Do not check patches; none are kept so far, so there is nothing to check either way'
+complete -c orocloud-cli -n "__fish_orocloud_cli_using_subcommand upgrade" -l skip-search-reindexation -d 'Leave the search index alone; this is the default'
+complete -c orocloud-cli -n "__fish_orocloud_cli_using_subcommand upgrade" -l schedule-search-reindexation -d 'Have oro:platform:update schedule the indexing of everything'
+complete -c orocloud-cli -n "__fish_orocloud_cli_using_subcommand upgrade" -l skip-backup -d 'Take no recovery point first'
+complete -c orocloud-cli -n "__fish_orocloud_cli_using_subcommand upgrade" -l skip-cache-rebuild -d 'Leave the caches of the new release to its first requests'
+complete -c orocloud-cli -n "__fish_orocloud_cli_using_subcommand upgrade" -l detach -d 'Start it, print its id and leave; follow it with log:view --follow'
+complete -c orocloud-cli -n "__fish_orocloud_cli_using_subcommand upgrade" -l ignore-window -d 'Start although a maintenance window is near'
+complete -c orocloud-cli -n "__fish_orocloud_cli_using_subcommand upgrade" -l dry-run -d 'Show what it would do and change nothing'
+complete -c orocloud-cli -n "__fish_orocloud_cli_using_subcommand upgrade" -l json -d 'The same as --format=json'
+complete -c orocloud-cli -n "__fish_orocloud_cli_using_subcommand upgrade" -s q -l quiet -d 'Print errors only'
+complete -c orocloud-cli -n "__fish_orocloud_cli_using_subcommand upgrade" -s v -l verbose -d 'Print more: -v output of programs, -vv and -vvv more detail'
+complete -c orocloud-cli -n "__fish_orocloud_cli_using_subcommand upgrade" -s n -l no-interaction -d 'Never ask; what destroys something then needs --force'
+complete -c orocloud-cli -n "__fish_orocloud_cli_using_subcommand upgrade" -l ansi -d 'Use colours even without a terminal'
+complete -c orocloud-cli -n "__fish_orocloud_cli_using_subcommand upgrade" -l no-ansi -d 'Use no colours; so does the variable NO_COLOR'
+complete -c orocloud-cli -n "__fish_orocloud_cli_using_subcommand upgrade" -s V -l version -d 'Print the version, and the agents\' versions as of the last calls; never connects'
+complete -c orocloud-cli -n "__fish_orocloud_cli_using_subcommand upgrade" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c orocloud-cli -n "__fish_orocloud_cli_using_subcommand upgrade:source" -l reference -l tag -d 'Tag, branch or commit to upgrade to; asked for when it is missing' -r
+complete -c orocloud-cli -n "__fish_orocloud_cli_using_subcommand upgrade:source" -l downtime-duration -d 'How long the maintenance is announced to take' -r
+complete -c orocloud-cli -n "__fish_orocloud_cli_using_subcommand upgrade:source" -l downtime-comment -d 'Why, for whoever asks during the maintenance' -r
+complete -c orocloud-cli -n "__fish_orocloud_cli_using_subcommand upgrade:source" -l wait-lock -d 'Wait for a lock that another operation holds, instead of exit code 6 at once' -r
+complete -c orocloud-cli -n "__fish_orocloud_cli_using_subcommand upgrade:source" -l timeout -d 'Stop watching after this time, with exit code 8; the operation goes on' -r
+complete -c orocloud-cli -n "__fish_orocloud_cli_using_subcommand upgrade:source" -l operation-id -d 'Id of the operation, made by you: the same id again attaches instead of starting twice' -r
+complete -c orocloud-cli -n "__fish_orocloud_cli_using_subcommand upgrade:source" -l format -d '`table` for people, `json` for scripts' -r
+complete -c orocloud-cli -n "__fish_orocloud_cli_using_subcommand upgrade:source" -s E -l env -d 'Environment to talk to; default: OROCLOUD_ENV, then `default` of the configuration' -r
+complete -c orocloud-cli -n "__fish_orocloud_cli_using_subcommand upgrade:source" -l log -d 'Append a copy of what is printed to FILE, with times and without colours' -r -F
+complete -c orocloud-cli -n "__fish_orocloud_cli_using_subcommand upgrade:source" -l skip-check-patches -d 'Do not check patches; none are kept so far, so there is nothing to check either way'
+complete -c orocloud-cli -n "__fish_orocloud_cli_using_subcommand upgrade:source" -l skip-search-reindexation -d 'Leave the search index alone; this is the default'
+complete -c orocloud-cli -n "__fish_orocloud_cli_using_subcommand upgrade:source" -l schedule-search-reindexation -d 'Have oro:platform:update schedule the indexing of everything'
+complete -c orocloud-cli -n "__fish_orocloud_cli_using_subcommand upgrade:source" -l skip-backup -d 'Take no recovery point first'
+complete -c orocloud-cli -n "__fish_orocloud_cli_using_subcommand upgrade:source" -l skip-cache-rebuild -d 'Leave the caches of the new release to its first requests'
+complete -c orocloud-cli -n "__fish_orocloud_cli_using_subcommand upgrade:source" -l detach -d 'Start it, print its id and leave; follow it with log:view --follow'
+complete -c orocloud-cli -n "__fish_orocloud_cli_using_subcommand upgrade:source" -l ignore-window -d 'Start although a maintenance window is near'
+complete -c orocloud-cli -n "__fish_orocloud_cli_using_subcommand upgrade:source" -l dry-run -d 'Show what it would do and change nothing'
+complete -c orocloud-cli -n "__fish_orocloud_cli_using_subcommand upgrade:source" -l json -d 'The same as --format=json'
+complete -c orocloud-cli -n "__fish_orocloud_cli_using_subcommand upgrade:source" -s q -l quiet -d 'Print errors only'
+complete -c orocloud-cli -n "__fish_orocloud_cli_using_subcommand upgrade:source" -s v -l verbose -d 'Print more: -v output of programs, -vv and -vvv more detail'
+complete -c orocloud-cli -n "__fish_orocloud_cli_using_subcommand upgrade:source" -s n -l no-interaction -d 'Never ask; what destroys something then needs --force'
+complete -c orocloud-cli -n "__fish_orocloud_cli_using_subcommand upgrade:source" -l ansi -d 'Use colours even without a terminal'
+complete -c orocloud-cli -n "__fish_orocloud_cli_using_subcommand upgrade:source" -l no-ansi -d 'Use no colours; so does the variable NO_COLOR'
+complete -c orocloud-cli -n "__fish_orocloud_cli_using_subcommand upgrade:source" -s V -l version -d 'Print the version, and the agents\' versions as of the last calls; never connects'
+complete -c orocloud-cli -n "__fish_orocloud_cli_using_subcommand upgrade:source" -s h -l help -d 'Print help (see more with \'--help\')'

@@ -10,6 +10,7 @@ mod log;
 mod operation;
 mod restore;
 mod status;
+mod upgrade;
 pub mod versions;
 
 use clap::{ArgMatches, Command, Parser};
@@ -79,6 +80,8 @@ pub const COMMANDS: &[Entry] = &[
     entry::<operation::List>("operation:list", &[]),
     entry::<operation::Wait>("operation:wait", &[]),
     entry::<status::Status>("status", &[]),
+    entry::<upgrade::Upgrade>("upgrade", &[]),
+    entry::<upgrade::Source>("upgrade:source", &[]),
 ];
 
 /// The commands by topic, as they are shown without arguments; `only` shows one topic.

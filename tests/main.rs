@@ -10,3 +10,4 @@ mod scripts;
 mod side_by_side;
 mod story;
 mod support;
+mod upgrading;

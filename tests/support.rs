@@ -81,6 +81,14 @@ impl Shop {
         get(self.sandbox.shop_url())
     }
 
+    /// The version that one node's page says it is.
+    #[track_caller]
+    pub fn version_on(&self, node: &str) -> String {
+        let (status, body) = self.page_of(node);
+        let version = body.split("id=\"version\">").nth(1).and_then(|rest| rest.split('<').next());
+        version.unwrap_or_else(|| panic!("HTTP {status} from {node} names no version: {body}")).to_owned()
+    }
+
     /// Status and body of one node's own page.
     pub fn page_of(&self, node: &str) -> (u16, String) {
         get(&self.sandbox.node_url(node).expect("a web node"))

@@ -44,7 +44,7 @@ impl Run for Deploy {
         context.ui.format = self.format.chosen();
         let reference = match self.reference {
             Some(reference) => reference,
-            None => ask_reference(context)?,
+            None => ask_reference(context, "deploy")?,
         };
         let user_password = if self.user_password_stdin { Some(read_password()?) } else { None };
         let params = deploy::DeployParams {
@@ -80,20 +80,17 @@ impl Run for Deploy {
     }
 }
 
-fn ask_reference(context: &mut Context) -> Result<Reference, Failure> {
-    let missing = || {
-        CallError::usage("no reference is given")
-            .hint("name a tag, branch or commit: orocloud-cli deploy --reference=1.0.0")
-    };
-    let typed = context.ui.ask("Tag, branch or commit to deploy").ok_or_else(missing)?;
+/// The reference that was left out, from whoever sits at the terminal.
+pub(super) fn ask_reference(context: &mut Context, command: &str) -> Result<Reference, Failure> {
+    let hint = || format!("name a tag, branch or commit: orocloud-cli {command} --reference=1.0.0");
+    let missing = || CallError::usage("no reference is given").hint(hint());
+    let typed = context.ui.ask(&format!("Tag, branch or commit to {command}")).ok_or_else(missing)?;
     let typed = typed.trim();
     if typed.is_empty() {
         return Err(missing().into());
     }
     typed.parse().map_err(|error: orocloud_protocol::InvalidName| {
-        CallError::usage(error.to_string())
-            .hint("name a tag, branch or commit: orocloud-cli deploy --reference=1.0.0")
-            .into()
+        CallError::usage(error.to_string()).hint(hint()).into()
     })
 }
 

@@ -54,6 +54,8 @@ calls! {
     OperationList => crate::operation::List,
     OperationWait => crate::operation::Wait,
     Status => crate::status::Status,
+    Upgrade => crate::upgrade::Upgrade,
+    UpgradeSource => crate::upgrade::UpgradeSource,
     NodeStep => crate::node::Step,
     NodeStatus => crate::node::Status,
     NodeDatabaseInfo => crate::node::DatabaseInfo,
@@ -85,7 +87,9 @@ impl Method {
             | Self::OperationCancel
             | Self::OperationList
             | Self::OperationWait
-            | Self::Status => false,
+            | Self::Status
+            | Self::Upgrade
+            | Self::UpgradeSource => false,
         }
     }
 }

@@ -21,6 +21,7 @@ pub mod log;
 pub mod node;
 pub mod operation;
 pub mod status;
+pub mod upgrade;
 
 pub use call::{Call, Kind, Lock, LockMode, Page, Resource};
 pub use error::{CallError, ErrorKind};

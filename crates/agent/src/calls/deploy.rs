@@ -8,10 +8,11 @@ use orocloud_protocol::{CallError, NodeName, OperationOptions, PointName, Releas
 
 use crate::calls::backup::facts::Places;
 use crate::calls::backup::point::{PointOrder, step};
+use crate::calls::code::{self, CodeOrder};
 use crate::calls::status::ask_all;
 use crate::calls::{Context, Done, OperationCall, quoted};
 use crate::environment::Environment;
-use crate::operations::plan::{OperationPlan, Outputs, Step, output};
+use crate::operations::plan::{OperationPlan, Outputs, output};
 use crate::points::Points;
 use crate::releases;
 use crate::server::DaemonRef;
@@ -44,14 +45,9 @@ pub fn refuse_when_deployed(
         return Err(CallError::refused(format!("{reference} is deployed already, as release {release}"))
             .hint(upgrade));
     }
+    code::all_are_there(webs, "deployed to")?;
     for (name, answer) in webs {
-        let status = answer.as_ref().map_err(|error| {
-            error
-                .clone()
-                .context(format!("{name} must be there to be deployed to"))
-                .hint("see what is wrong: orocloud-cli status")
-        })?;
-        if let Some(release) = &status.release {
+        if let Ok(node::StatusAnswer { release: Some(release), .. }) = answer {
             return Err(CallError::refused(format!("{name} serves release {release} already")).hint(upgrade));
         }
     }
@@ -87,15 +83,7 @@ pub fn plan(
     release: &ReleaseName,
     point: &PointName,
 ) -> Result<OperationPlan, CallError> {
-    let first = nodes.webs.first().ok_or_else(|| {
-        CallError::failed(format!("no node of {} has the role web", environment.name))
-            .hint("name it in environment.toml")
-    })?;
-    let release = || release.clone();
-    let maint = |name: &str, action| step(name, &nodes.maint, action);
-    let each = |name: &str, action: &dyn Fn() -> StepAction| -> Vec<Step> {
-        nodes.webs.iter().map(|node| step(name, node, action())).collect()
-    };
+    let order = CodeOrder { environment, places: nodes, release, reference: &params.reference, before: None };
     let application_url = params.application_url.clone().unwrap_or_else(|| environment.url.clone());
     let commands = ConsoleCommands::Install {
         application_url: application_url.clone(),
@@ -103,37 +91,24 @@ pub fn plan(
         user_email: params.user_email.clone(),
         user_password: params.user_password.clone(),
     };
-    let reference = || params.reference.clone();
+    // A database that is not empty is found while composer works, not after it.
+    let prepare = step("database:prepare", &nodes.db, StepAction::DatabasePrepare { extensions: Vec::new() });
     let mut groups = vec![
-        vec![maint("source:fetch", StepAction::SourceFetch { reference: reference(), release: release() })],
-        vec![
-            maint("source:build", StepAction::SourceBuild { release: release() }),
-            // A database that is not empty is found while composer works, not after it.
-            step("database:prepare", &nodes.db, StepAction::DatabasePrepare { extensions: Vec::new() }),
-        ],
-        vec![maint("package:build", StepAction::PackageBuild { release: release() })],
-        nodes
-            .webs
-            .iter()
-            .map(|to| {
-                let action = StepAction::PackageSend { release: release(), to: to.clone() };
-                maint(&format!("package:send:{to}"), action)
-            })
-            .collect(),
-        each("release:unpack", &|| StepAction::ReleaseUnpack { release: release() }),
-        vec![step("application:install", first, StepAction::ConsoleRun { release: release(), commands })],
-        each("cache:warm", &|| StepAction::CacheWarm { release: release() }),
-        vec![maint(
-            "release:record",
-            StepAction::ReleaseRecord { release: release(), reference: reference() },
-        )],
+        vec![order.fetch()],
+        vec![order.build(), prepare],
+        vec![order.package()],
+        order.send(),
+        order.unpack(),
+        vec![order.console("application:install", commands)?],
+        order.warm(),
+        vec![order.record()],
     ];
     let point_of_no_return = groups.len();
-    groups.push(each("release:switch", &|| StepAction::ReleaseSwitch { release: release(), previous: None }));
-    let mut checks = each("frontend:check", &|| StepAction::FrontendCheck { release: release() });
-    checks.push(maint("frontend:check", StepAction::FrontendCheck { release: release() }));
+    groups.push(order.switch());
+    let mut checks = order.check_each();
+    checks.push(order.check_front());
     groups.push(checks);
-    let order = PointOrder {
+    let first_point = PointOrder {
         topic: "backup",
         name: point.clone(),
         label: None,
@@ -142,17 +117,12 @@ pub fn plan(
         kind: "full",
         media: true,
     };
-    groups.extend(order.groups(nodes));
-    let mut tidy = each("releases:tidy", &|| StepAction::ReleasesTidy { keep: vec![release()] });
-    tidy.push(maint("releases:tidy", StepAction::ReleasesTidy { keep: vec![release()] }));
-    for step in &mut tidy {
-        step.soft = true;
-    }
-    groups.push(tidy);
+    groups.extend(first_point.groups(nodes));
+    groups.push(order.tidy(std::slice::from_ref(release)));
     let web: Vec<&str> = nodes.webs.iter().map(NodeName::as_str).collect();
     let summary = vec![
         format!("{} of {}", params.reference, environment.repository.url),
-        format!("becomes release {} on {}", release(), web.join(", ")),
+        format!("becomes release {release} on {}", web.join(", ")),
         format!("and is installed as {application_url}"),
     ];
     let digest = crate::operations::hash(blake3::hash(summary.join("\n").as_bytes()));

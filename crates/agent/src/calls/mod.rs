@@ -3,6 +3,7 @@
 //! One file (or folder) a topic. A new call adds its line to [`dispatch`], and an operation one to [`answer()`].
 
 pub mod backup;
+pub mod code;
 pub mod deploy;
 pub mod environment;
 pub mod log;
@@ -10,6 +11,7 @@ pub mod node;
 pub mod operation;
 pub mod operation_log;
 pub mod status;
+pub mod upgrade;
 
 use std::collections::BTreeMap;
 
@@ -128,6 +130,8 @@ pub async fn dispatch(
         Method::Status => {
             query::<wire::status::Status>(params, async |p| status::status(context, p).await).await
         }
+        Method::Upgrade => operation::<wire::upgrade::Upgrade>(context, params, &events).await,
+        Method::UpgradeSource => operation::<wire::upgrade::UpgradeSource>(context, params, &events).await,
         Method::NodeStep => {
             query::<wire::node::Step>(params, async |p| node::step(context, p, &events).await).await
         }
@@ -166,6 +170,8 @@ pub fn answer(daemon: &DaemonRef, finished: &Finished<'_, StepAction>) -> Result
         Method::BackupCreate => answer_of::<wire::backup::Create>(daemon, finished),
         Method::BackupRestore => answer_of::<wire::backup::Restore>(daemon, finished),
         Method::Deploy => answer_of::<wire::deploy::Deploy>(daemon, finished),
+        Method::Upgrade => answer_of::<wire::upgrade::Upgrade>(daemon, finished),
+        Method::UpgradeSource => answer_of::<wire::upgrade::UpgradeSource>(daemon, finished),
         Method::BackupList
         | Method::BackupWindow
         | Method::EnvironmentInfo

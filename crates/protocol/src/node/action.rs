@@ -234,6 +234,31 @@ pub enum ConsoleCommands {
         /// `--user-password`, given to the program by its environment.
         user_password: Option<Secret>,
     },
+    /// `deployment.upgrade_commands` of the release's orocloud.yaml, or `oro:platform:update`, completed with these.
+    Update {
+        /// Have it schedule the indexing of everything for search; else it leaves the index alone.
+        schedule_search_reindexation: bool,
+        /// Assets are built already.
+        skip_assets: bool,
+    },
+    /// `oro:platform:update` without `--force`, which only shows what it would do.
+    UpdatePreview,
+    /// What the release's orocloud.yaml has run at this moment of an upgrade.
+    Hook(Hook),
     /// `cache:clear`, after the database under a running release was replaced.
     CacheClear,
+}
+
+/// Moments of an upgrade at which the application has commands of its own run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Hook {
+    /// `deployment.pre_upgrade_commands`
+    PreUpgrade,
+    /// `deployment.pre_maintenance_commands`
+    PreMaintenance,
+    /// `deployment.post_maintenance_commands`
+    PostMaintenance,
+    /// `deployment.post_upgrade_commands`
+    PostUpgrade,
 }

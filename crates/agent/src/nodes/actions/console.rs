@@ -1,7 +1,7 @@
 //! The application's console on a web node: what installs a release, and what warms its caches.
 
-use orocloud_protocol::node::{ConsoleCommands, Probe};
-use orocloud_protocol::{CallError, ReleaseName, Secret};
+use orocloud_protocol::node::{ConsoleCommands, Hook, Probe};
+use orocloud_protocol::{CallError, EventBody, NoteLevel, ReleaseName, Secret};
 use serde_json::Value;
 
 use super::{Action, ActionContext};
@@ -12,6 +12,9 @@ use crate::nodes::output::Output;
 
 /// The console command that installs; what the caller gave is added to it alone.
 const INSTALL: &str = "oro:install";
+
+/// The console command that brings the database to the version of the code.
+const UPDATE: &str = "oro:platform:update";
 
 /// [`orocloud_protocol::node::StepAction::ConsoleRun`]
 pub struct Run<'a> {
@@ -74,6 +77,38 @@ async fn run_console(
 ) -> Result<(), CallError> {
     match commands {
         ConsoleCommands::CacheClear => console(context, release, vec![built_in("cache:clear")], &[]).await,
+        ConsoleCommands::UpdatePreview => console(context, release, vec![built_in(UPDATE)], &[]).await,
+        ConsoleCommands::Hook(hook) => {
+            let deployment = config_of_release(context, release)?.deployment;
+            let commands = match hook {
+                Hook::PreUpgrade => deployment.pre_upgrade_commands,
+                Hook::PreMaintenance => deployment.pre_maintenance_commands,
+                Hook::PostMaintenance => deployment.post_maintenance_commands,
+                Hook::PostUpgrade => deployment.post_upgrade_commands,
+            };
+            console(context, release, commands, &[]).await
+        }
+        ConsoleCommands::Update { schedule_search_reindexation, skip_assets } => {
+            let config = config_of_release(context, release)?;
+            let default = || {
+                let mut command = built_in(UPDATE);
+                command.push("--force".to_owned());
+                vec![command]
+            };
+            let mut commands = config.deployment.upgrade_commands.unwrap_or_else(default);
+            let updates = commands.iter_mut().filter(|command| command[0] == UPDATE);
+            let wishes = UpdateWishes {
+                schedule_search_reindexation: *schedule_search_reindexation,
+                skip_assets: *skip_assets,
+            };
+            if updates.map(|command| wishes.complete(command)).count() == 0 && *schedule_search_reindexation {
+                let text = format!(
+                    "the application's upgrade_commands have no {UPDATE}: nothing schedules the indexing for search"
+                );
+                context.events.emit(EventBody::Note { level: NoteLevel::Warning, text });
+            }
+            console(context, release, commands, &[]).await
+        }
         ConsoleCommands::Install { application_url, user_name, user_email, user_password } => {
             let config = config_of_release(context, release)?;
             let options = [
@@ -93,6 +128,29 @@ async fn run_console(
 /// A command of ours, run as every environment runs its application.
 fn built_in(name: &str) -> Vec<String> {
     [name, "--env=prod", "--no-interaction"].map(str::to_owned).to_vec()
+}
+
+/// What the caller of an upgrade wants of the update.
+struct UpdateWishes {
+    schedule_search_reindexation: bool,
+    skip_assets: bool,
+}
+
+impl UpdateWishes {
+    const SCHEDULE: &str = "--schedule-search-reindexation";
+    const SKIP: &str = "--skip-search-reindexation";
+    const SKIP_ASSETS: &str = "--skip-assets";
+
+    /// Adds what the application does not say itself.
+    fn complete(&self, command: &mut Vec<String>) {
+        if !command.iter().any(|word| word == Self::SCHEDULE || word == Self::SKIP) {
+            let option = if self.schedule_search_reindexation { Self::SCHEDULE } else { Self::SKIP };
+            command.push(option.to_owned());
+        }
+        if self.skip_assets && !command.iter().any(|word| word == Self::SKIP_ASSETS) {
+            command.push(Self::SKIP_ASSETS.to_owned());
+        }
+    }
 }
 
 /// Adds to the command that installs what it does not name itself. Name and value are one argument, so that no value
@@ -165,5 +223,26 @@ mod tests {
             "--application-url=http://shop"
         );
         assert_eq!(complete(words("cache:clear"), &options), ["cache:clear"]);
+    }
+
+    #[test]
+    fn an_update_is_told_what_it_does_not_say_itself() {
+        let completed = |line: &str, schedule_search_reindexation, skip_assets| {
+            let mut command: Vec<String> = line.split(' ').map(str::to_owned).collect();
+            UpdateWishes { schedule_search_reindexation, skip_assets }.complete(&mut command);
+            command.join(" ")
+        };
+        for (line, schedule, skip_assets, expected) in [
+            (UPDATE, false, false, "oro:platform:update --skip-search-reindexation"),
+            (UPDATE, true, true, "oro:platform:update --schedule-search-reindexation --skip-assets"),
+            (
+                "oro:platform:update --skip-assets --schedule-search-reindexation",
+                false,
+                true,
+                "oro:platform:update --skip-assets --schedule-search-reindexation",
+            ),
+        ] {
+            assert_eq!(completed(line, schedule, skip_assets), expected);
+        }
     }
 }

@@ -19,6 +19,8 @@ final class PlatformUpdateCommand extends ShopCommand
         $this
             ->addOption('force', null, InputOption::VALUE_NONE, 'Run them; without it they are only shown')
             ->addOption('skip-assets', null, InputOption::VALUE_NONE, 'As in OroCommerce: assets are left alone')
+            ->addOption('skip-search-reindexation', null, InputOption::VALUE_NONE, 'As in OroCommerce: the search index is left alone')
+            ->addOption('schedule-search-reindexation', null, InputOption::VALUE_NONE, 'As in OroCommerce: everything is indexed later')
             ->addOption('timeout', null, InputOption::VALUE_REQUIRED, 'Seconds one statement may take', '300');
     }
 
@@ -51,6 +53,9 @@ final class PlatformUpdateCommand extends ShopCommand
         }
         $database->exec('set statement_timeout = ' . 1000 * max(1, (int) $input->getOption('timeout')));
         $migrator->migrate($output->writeln(...));
+        if ($input->getOption('schedule-search-reindexation')) {
+            $output->writeln('Everything will be indexed for search.');
+        }
         $output->writeln('The schema is now at version ' . $migrator->currentVersion() . '.');
         $this->log->info('console', 'Platform updated.', ['version' => $this->settings->version]);
 

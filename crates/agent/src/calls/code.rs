@@ -1,0 +1,139 @@
+//! Steps that bring another version of the code to the web nodes: shared by the first deployment and by upgrades.
+
+use orocloud_protocol::backup::CodeVersion;
+use orocloud_protocol::node::{self, ConsoleCommands, StepAction};
+use orocloud_protocol::{CallError, NodeName, Reference, ReleaseName};
+
+use crate::calls::backup::facts::Places;
+use crate::calls::backup::point::step;
+use crate::environment::Environment;
+use crate::operations::plan::Step;
+
+/// A version on its way to the web nodes.
+#[derive(Clone, Copy, Debug)]
+pub struct CodeOrder<'a> {
+    /// The environment.
+    pub environment: &'a Environment,
+    /// Its nodes.
+    pub places: &'a Places,
+    /// What the version is called on the nodes.
+    pub release: &'a ReleaseName,
+    /// What was asked for.
+    pub reference: &'a Reference,
+    /// What is served until then; nothing at the first deployment.
+    pub before: Option<&'a CodeVersion>,
+}
+
+impl CodeOrder<'_> {
+    /// The web node on which what is needed once runs.
+    pub fn first(&self) -> Result<&NodeName, CallError> {
+        self.places.webs.first().ok_or_else(|| {
+            CallError::failed(format!("no node of {} has the role web", self.environment.name))
+                .hint("name it in environment.toml")
+        })
+    }
+
+    /// A step on the coordinator.
+    pub fn maint(&self, name: &str, action: StepAction) -> Step {
+        step(name, &self.places.maint, action)
+    }
+
+    /// The same step on every web node, side by side.
+    pub fn each(&self, name: &str, action: impl Fn() -> StepAction) -> Vec<Step> {
+        self.places.webs.iter().map(|node| step(name, node, action())).collect()
+    }
+
+    /// The source, at the commit that the reference means now.
+    pub fn fetch(&self) -> Step {
+        let action =
+            StepAction::SourceFetch { reference: self.reference.clone(), release: self.release.clone() };
+        self.maint("source:fetch", action)
+    }
+
+    /// What composer adds to it.
+    pub fn build(&self) -> Step {
+        self.maint("source:build", StepAction::SourceBuild { release: self.release.clone() })
+    }
+
+    /// One file of it.
+    pub fn package(&self) -> Step {
+        self.maint("package:build", StepAction::PackageBuild { release: self.release.clone() })
+    }
+
+    /// The file, to each web node.
+    pub fn send(&self) -> Vec<Step> {
+        let send = |to: &NodeName| {
+            let action = StepAction::PackageSend { release: self.release.clone(), to: to.clone() };
+            self.maint(&format!("package:send:{to}"), action)
+        };
+        self.places.webs.iter().map(send).collect()
+    }
+
+    /// The release, beside the one that is served.
+    pub fn unpack(&self) -> Vec<Step> {
+        self.each("release:unpack", || StepAction::ReleaseUnpack { release: self.release.clone() })
+    }
+
+    /// Console commands of the release, once.
+    pub fn console(&self, name: &str, commands: ConsoleCommands) -> Result<Step, CallError> {
+        let action = StepAction::ConsoleRun { release: self.release.clone(), commands };
+        Ok(step(name, self.first()?, action))
+    }
+
+    /// The caches of the release, before anybody asks for a page of it.
+    pub fn warm(&self) -> Vec<Step> {
+        self.each("cache:warm", || StepAction::CacheWarm { release: self.release.clone() })
+    }
+
+    /// The record of what every node is to serve.
+    pub fn record(&self) -> Step {
+        let action =
+            StepAction::ReleaseRecord { release: self.release.clone(), reference: self.reference.clone() };
+        self.maint("release:record", action)
+    }
+
+    /// The one moment in which nodes differ.
+    pub fn switch(&self) -> Vec<Step> {
+        let previous = self.before.map(|before| &before.release);
+        self.each("release:switch", || StepAction::ReleaseSwitch {
+            release: self.release.clone(),
+            previous: previous.cloned(),
+        })
+    }
+
+    /// Whether each node serves it.
+    pub fn check_each(&self) -> Vec<Step> {
+        self.each("frontend:check", || StepAction::FrontendCheck { release: self.release.clone() })
+    }
+
+    /// Whether the load balancer does.
+    pub fn check_front(&self) -> Step {
+        self.maint("frontend:check", StepAction::FrontendCheck { release: self.release.clone() })
+    }
+
+    /// Lets go what is needed no more. A failure harms nobody: the next time does the rest.
+    pub fn tidy(&self, keep: &[ReleaseName]) -> Vec<Step> {
+        let mut steps = self.each("releases:tidy", || StepAction::ReleasesTidy { keep: keep.to_vec() });
+        steps.push(self.maint("releases:tidy", StepAction::ReleasesTidy { keep: keep.to_vec() }));
+        for step in &mut steps {
+            step.soft = true;
+        }
+        steps
+    }
+}
+
+/// Every web node must have answered, since every one is going to serve what comes.
+pub fn all_are_there(
+    webs: &[(NodeName, Result<node::StatusAnswer, CallError>)],
+    what_for: &str,
+) -> Result<(), CallError> {
+    for (name, answer) in webs {
+        if let Err(error) = answer {
+            return Err(error
+                .clone()
+                .context(format!("{name} must be there to be {what_for}"))
+                .hint("see what is wrong: orocloud-cli status"));
+        }
+    }
+    Ok(())
+}
