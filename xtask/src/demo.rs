@@ -12,7 +12,7 @@ const SCRIPT: &str = include_str!("demo.sh");
 
 /// Brings an environment up, tells the story on it, and takes it down again.
 pub fn run() -> Outcome {
-    setup::run()?;
+    setup::everyday()?;
     build::programs()?;
     eprintln!("Starting the environment {ENVIRONMENT}: real programs, on loopback, in one folder");
     let begin = Instant::now();

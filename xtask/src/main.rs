@@ -23,7 +23,7 @@ struct Arguments {
 #[derive(Subcommand)]
 enum Task {
     /// Install what is missing: Debian packages and, as root, the accounts of the sandbox
-    Setup,
+    Setup(setup::Arguments),
     /// Tell the story on a real environment: deploy, back up, lose data, restore, follow the logs
     Demo,
     /// Start, hurt and end a whole environment in one folder
@@ -41,7 +41,7 @@ type Outcome = Result<(), Box<dyn std::error::Error>>;
 
 fn main() -> ExitCode {
     let outcome = match Arguments::parse().task {
-        Task::Setup => setup::run(),
+        Task::Setup(arguments) => setup::run(arguments),
         Task::Demo => demo::run(),
         Task::Sandbox(arguments) => sandbox::run(arguments),
         Task::Completions => generate::run("completions"),

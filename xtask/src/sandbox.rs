@@ -81,7 +81,7 @@ pub fn run(arguments: Arguments) -> Outcome {
 }
 
 fn up(dir: &Path) -> Outcome {
-    setup::run()?;
+    setup::everyday()?;
     build::programs()?;
     let begin = Instant::now();
     let options = Options { dir: Some(dir.to_owned()), progress: true, ..Options::default() };

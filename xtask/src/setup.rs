@@ -8,6 +8,8 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
+use clap::Parser;
+
 use crate::{Outcome, accounts};
 
 /// A Debian package, and the file that shows that it (or another package that does the same) is installed.
@@ -33,16 +35,43 @@ const PACKAGES: &[Package] = &[
     Package { name: "git", proof: "/usr/bin/git" },
     Package { name: "curl", proof: "/usr/bin/curl" },
     Package { name: "zstd", proof: "/usr/bin/zstd" },
+    Package { name: "wrk", proof: "/usr/bin/wrk" },
     Package { name: "util-linux", proof: "/usr/bin/setpriv" },
 ];
 
+/// What `cargo xtask bench` compares with, and nothing else needs.
+const REFERENCES: &[Package] = &[
+    Package { name: "capistrano", proof: "/usr/bin/cap" },
+    Package { name: "ripgrep", proof: "/usr/bin/rg" },
+    Package { name: "rsync", proof: "/usr/bin/rsync" },
+];
+
+/// What setup is for.
+#[derive(Parser)]
+pub struct Arguments {
+    /// Also what `cargo xtask bench` compares with
+    #[arg(long)]
+    bench: bool,
+}
+
 /// Installs what is missing, as root or through `sudo -n`; without either says what to type.
-pub fn run() -> Outcome {
-    let packages: Vec<&str> = PACKAGES
-        .iter()
-        .filter(|package| !Path::new(package.proof).exists())
-        .map(|package| package.name)
-        .collect();
+pub fn run(arguments: Arguments) -> Outcome {
+    if arguments.bench { for_bench() } else { everyday() }
+}
+
+/// What the sandbox and the tests need.
+pub fn everyday() -> Outcome {
+    complete(PACKAGES.iter(), &["setup"])
+}
+
+/// That, and what the figures are compared with.
+pub fn for_bench() -> Outcome {
+    complete(PACKAGES.iter().chain(REFERENCES), &["setup", "--bench"])
+}
+
+fn complete<'a>(wanted: impl Iterator<Item = &'a Package>, task: &[&str]) -> Outcome {
+    let packages: Vec<&str> =
+        wanted.filter(|package| !Path::new(package.proof).exists()).map(|package| package.name).collect();
     let root = rustix::process::geteuid().is_root();
     // An ordinary user's sandbox runs everything as that user and needs no accounts.
     let accounts = if root { accounts::missing()? } else { Vec::new() };
@@ -50,7 +79,7 @@ pub fn run() -> Outcome {
         return Ok(());
     }
     if !root {
-        return run_through_sudo(&packages);
+        return run_through_sudo(&packages, task);
     }
     if !packages.is_empty() {
         install(&packages)?;
@@ -58,8 +87,8 @@ pub fn run() -> Outcome {
     accounts::create(&accounts)
 }
 
-/// Runs this same program's `setup` as root when sudo asks for no password.
-fn run_through_sudo(packages: &[&str]) -> Outcome {
+/// Runs this same task of this program as root when sudo asks for no password.
+fn run_through_sudo(packages: &[&str], task: &[&str]) -> Outcome {
     let program = env::current_exe()?;
     let allowed = Command::new("sudo")
         .args(["-n", "true"])
@@ -70,17 +99,18 @@ fn run_through_sudo(packages: &[&str]) -> Outcome {
         .is_ok_and(|status| status.success());
     if !allowed {
         return Err(format!(
-            "these Debian packages are missing: {}\nHint: install them with this line, then try again:\n  sudo {} setup",
+            "these Debian packages are missing: {}\nHint: install them with this line, then try again:\n  sudo {} {}",
             packages.join(" "),
-            program.display()
+            program.display(),
+            task.join(" ")
         )
         .into());
     }
-    let status = Command::new("sudo").arg("-n").arg(&program).arg("setup").status()?;
+    let status = Command::new("sudo").arg("-n").arg(&program).args(task).status()?;
     if status.success() {
         Ok(())
     } else {
-        Err(format!("`sudo {} setup` failed ({status})", program.display()).into())
+        Err(format!("`sudo {} {}` failed ({status})", program.display(), task.join(" ")).into())
     }
 }
 
