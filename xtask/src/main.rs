@@ -1,6 +1,7 @@
-//! Development tasks: `cargo xtask setup`, `sandbox`, `test`, `demo`.
+//! Development tasks: `cargo xtask setup`, `sandbox`, `test`, `demo`, `bench`.
 
 mod accounts;
+mod bench;
 mod build;
 mod demo;
 mod generate;
@@ -32,6 +33,8 @@ enum Task {
     Completions,
     /// Write the man pages anew
     Man,
+    /// Measure against the best there is: a table of figures, less is better
+    Bench(bench::Arguments),
     /// Build once and run every test; as root, the story once more as an ordinary user
     Test(test::Arguments),
 }
@@ -46,6 +49,7 @@ fn main() -> ExitCode {
         Task::Sandbox(arguments) => sandbox::run(arguments),
         Task::Completions => generate::run("completions"),
         Task::Man => generate::run("man"),
+        Task::Bench(arguments) => bench::run(&arguments),
         Task::Test(arguments) => test::run(arguments),
     };
     match outcome {

@@ -1,0 +1,256 @@
+//! Deploying: of an application that does nothing itself, and of one with many files.
+
+use std::fs::{self, Permissions};
+use std::os::unix::fs::{PermissionsExt, chown};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use jiff::Timestamp;
+use orocloud_sandbox::{Options, SSH_PORT, Sandbox};
+use serde_json::Value;
+use tempfile::TempDir;
+
+use super::connection::cli;
+use super::measure::{in_turns, run};
+use super::plain_sshd::{Login, PlainSshd, real_address};
+use super::{Result, Row, Topic};
+
+pub const DEPLOY: Topic = Topic { names: &["deploy"], measure: deploy };
+pub const PACKAGE: Topic = Topic { names: &["package-20000"], measure: package };
+
+const NODES: [&str; 2] = ["web1", "web2"];
+
+/// A sandbox whose repository has one more tag, and plain sshds on the web nodes.
+struct Stage {
+    login: Login,
+    webs: [PlainSshd; 2],
+    /// The checkout that was tagged.
+    source: TempDir,
+    sandbox: Sandbox,
+}
+
+const TAG: &str = "bench";
+
+fn git(folder: &Path, arguments: &[&str]) -> Result<()> {
+    let mut command = Command::new("git");
+    command.args(["-c", "safe.directory=*", "-c", "user.name=Bench", "-c", "user.email=bench@acme.example"]);
+    // A copy of what belongs to another account, in and out.
+    command.args(["-c", "protocol.file.allow=always", "-C"]).arg(folder).args(arguments);
+    command
+        .env("GIT_CONFIG_COUNT", "1")
+        .env("GIT_CONFIG_KEY_0", "safe.directory")
+        .env("GIT_CONFIG_VALUE_0", "*");
+    run(&mut command).map(drop)
+}
+
+impl Stage {
+    fn new(files: usize) -> Result<Self> {
+        let sandbox = Sandbox::start(Options::default())?;
+        let source = tempfile::Builder::new().prefix("orocloud-bench-").tempdir_in("/tmp")?;
+        let folder = source.path();
+        fs::set_permissions(folder, Permissions::from_mode(0o755))?;
+        git(
+            folder,
+            &["clone", "--quiet", "--branch=1.0.0", &sandbox.git_repository().to_string_lossy(), "."],
+        )?;
+        fs::write(folder.join("bin/console"), "#!/usr/bin/env php\n<?php\nexit(0);\n")?;
+        fs::write(folder.join("public/index.php"), "<?php\necho 'nothing';\n")?;
+        fs::write(
+            folder.join("orocloud.yaml"),
+            "orocloud_options:\n  deployment:\n    composer_command: '{{composer_cmd}} about'\n",
+        )?;
+        fill(folder, files)?;
+        git(folder, &["add", "--all"])?;
+        git(folder, &["commit", "--quiet", "--message=An application that does nothing"])?;
+        git(folder, &["tag", TAG])?;
+        git(folder, &["push", "--quiet", "origin", TAG])?;
+        let login = Login::new(&sandbox)?;
+        let webs = [PlainSshd::start(&sandbox, "web1")?, PlainSshd::start(&sandbox, "web2")?];
+        Ok(Self { login, webs, source, sandbox })
+    }
+
+    /// Deploys it, for the first time on this sandbox.
+    fn deploy(&self) -> Result<f64> {
+        let maint = real_address(&self.sandbox, "maint1", SSH_PORT)?;
+        let mut command = cli(&self.sandbox, maint)?;
+        command.args(["deploy", &format!("--reference={TAG}"), "-n"]);
+        Ok(run(&mut command)?.wall.as_secs_f64())
+    }
+
+    /// A folder that the account of all calls may write to; whoever signs in to a node sees it too.
+    fn writable(&self, name: &str) -> Result<(TempDir, PathBuf)> {
+        let folder = tempfile::Builder::new().prefix("orocloud-bench-").tempdir_in("/tmp")?;
+        let inner = folder.path().join(name);
+        fs::create_dir(&inner)?;
+        fs::set_permissions(folder.path(), Permissions::from_mode(0o755))?;
+        let ids = fs::metadata(self.login.key()).map(|key| {
+            use std::os::unix::fs::MetadataExt;
+            (key.uid(), key.gid())
+        })?;
+        chown(&inner, Some(ids.0), Some(ids.1))?;
+        Ok((folder, inner))
+    }
+}
+
+/// Files as an application's vendor folder has them.
+fn fill(folder: &Path, files: usize) -> Result<()> {
+    let mut random = 88_172_645_463_325_252_u64;
+    for number in 0..files {
+        let place = folder.join(format!("vendor-files/package{:03}/src", number / 100));
+        if number % 100 == 0 {
+            fs::create_dir_all(&place)?;
+        }
+        let mut text =
+            format!("<?php\n\nnamespace Acme\\Package{};\n\nclass Class{number}\n{{\n", number / 100);
+        while text.len() < 1000 + number * 7919 % 7000 {
+            random ^= random << 13;
+            random ^= random >> 7;
+            random ^= random << 17;
+            text.push_str(&format!(
+                "    public function method{}($value): string\n    {{\n        return $this->field{} . '{random:x}';\n    }}\n\n",
+                random % 1000,
+                random % 77
+            ));
+        }
+        text.push_str("}\n");
+        fs::write(place.join(format!("Class{number}.php")), text)?;
+    }
+    Ok(())
+}
+
+fn deploy() -> Result<Vec<Row>> {
+    // A first deployment can be done only once an environment, so that each round has one of its own.
+    let (ours, reference) = in_turns(3, || Stage::new(0)?.deploy(), || capistrano(&Stage::new(0)?))?;
+    Ok(vec![Row {
+        name: "deploy",
+        unit: "s",
+        ours,
+        reference,
+        goal: 0.5,
+        command: "orocloud-cli deploy, with its recovery point / cap production deploy; composer about, a console that does nothing".to_owned(),
+    }])
+}
+
+/// Capistrano's own flow to the same nodes, with the same commands.
+fn capistrano(stage: &Stage) -> Result<f64> {
+    let (_folder, place) = stage.writable("cap")?;
+    let project = tempfile::tempdir()?;
+    let repository = place.join("shop.git");
+    git(
+        Path::new("/"),
+        &[
+            "clone",
+            "--quiet",
+            "--bare",
+            &stage.source.path().to_string_lossy(),
+            &repository.to_string_lossy(),
+        ],
+    )?;
+    run(Command::new("chown").arg("-R").arg("--reference").arg(&place).arg(&repository))?;
+    fs::create_dir_all(project.path().join("config/deploy"))?;
+    fs::write(
+        project.path().join("Capfile"),
+        "require 'capistrano/setup'\nrequire 'capistrano/deploy'\nrequire 'capistrano/scm/git'\ninstall_plugin Capistrano::SCM::Git\n",
+    )?;
+    fs::write(
+        project.path().join("config/deploy.rb"),
+        format!(
+            "set :application, 'shop'\nset :repo_url, 'file://{}'\nset :branch, '{TAG}'\nset :log_level, :info\nset :format_options, log_file: nil\n\
+             namespace :deploy do\n  after :updated, :build do\n    on roles(:web) do\n      within release_path do\n        execute :composer, '--no-interaction', 'about'\n        execute :php, 'bin/console', 'cache:warmup'\n      end\n    end\n  end\nend\n",
+            repository.display()
+        ),
+    )?;
+    let servers: String = NODES
+        .iter()
+        .zip(&stage.webs)
+        .map(|(node, sshd)| {
+            let address = sshd.address;
+            format!(
+                "server '{}', user: '{}', roles: %w[web], port: {}, deploy_to: '{}'\n",
+                address.ip(),
+                stage.login.user,
+                address.port(),
+                place.join(node).display()
+            )
+        })
+        .collect();
+    fs::write(
+        project.path().join("config/deploy/production.rb"),
+        format!(
+            "{servers}set :deploy_to, '{}'\nset :ssh_options, keys: ['{}'], keys_only: true, use_agent: false, auth_methods: %w[publickey], verify_host_key: :never, config: false\n",
+            place.join("app").display(),
+            stage.login.key().display()
+        ),
+    )?;
+    let mut command = Command::new("cap");
+    command.args(["production", "deploy"]).current_dir(project.path()).env("HOME", project.path());
+    Ok(run(&mut command)?.wall.as_secs_f64())
+}
+
+fn package() -> Result<Vec<Row>> {
+    const FILES: usize = 20_000;
+    let (ours, reference) = in_turns(
+        2,
+        || {
+            let stage = Stage::new(FILES)?;
+            stage.deploy()?;
+            between(&stage.sandbox.journal_dir())
+        },
+        || {
+            let stage = Stage::new(FILES)?;
+            let (_folder, place) = stage.writable("rsync")?;
+            let begin = std::time::Instant::now();
+            let mut running = Vec::new();
+            for (node, sshd) in NODES.iter().zip(&stage.webs) {
+                let ssh = stage.login.options(node, sshd.address.port()).join(" ");
+                let mut command = Command::new("rsync");
+                command.args(["-a", "--exclude=.git", "-e", &format!("ssh {ssh}")]);
+                command.arg(format!("{}/", stage.source.path().display()));
+                command.arg(format!(
+                    "{}@{}:{}/{node}/",
+                    stage.login.user,
+                    sshd.address.ip(),
+                    place.display()
+                ));
+                running.push(command.stdin(Stdio::null()).spawn()?);
+            }
+            for mut child in running {
+                let status = child.wait()?;
+                if !status.success() {
+                    return Err(format!("rsync failed ({status})").into());
+                }
+            }
+            Ok(begin.elapsed().as_secs_f64())
+        },
+    )?;
+    Ok(vec![Row {
+        name: "package-20000",
+        unit: "s",
+        ours,
+        reference,
+        goal: 0.6,
+        command: "of deploy, the steps from package:build to release:unpack on two nodes / rsync -a to both at once".to_owned(),
+    }])
+}
+
+/// Seconds from the beginning of the package's first step to the end of its last.
+fn between(journal: &Path) -> Result<f64> {
+    let mut times: Vec<Timestamp> = Vec::new();
+    for month in fs::read_dir(journal)?.flatten() {
+        for operation in fs::read_dir(month.path()).into_iter().flatten().flatten() {
+            let Ok(events) = fs::read_to_string(operation.path().join("events.ndjson")) else { continue };
+            for event in events.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok()) {
+                let step = event["step"].as_str().unwrap_or_default();
+                let kind = event["event"].as_str().unwrap_or_default();
+                let of_package = step.starts_with("package:") || step == "release:unpack";
+                if of_package && kind.starts_with("step-") {
+                    times.push(event["at"].as_str().ok_or("an event without a time")?.parse()?);
+                }
+            }
+        }
+    }
+    let (Some(first), Some(last)) = (times.iter().min(), times.iter().max()) else {
+        return Err("the journal has no package step".into());
+    };
+    Ok(last.duration_since(*first).as_secs_f64())
+}
