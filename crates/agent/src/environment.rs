@@ -229,6 +229,9 @@ pub struct LoadBalancer {
     pub admin_socket: PathBuf,
     /// The backend whose servers are named like web nodes.
     pub backend: String,
+    /// HAProxy's `server-state-file`, which the agent writes: a node that was taken out stays out when HAProxy is started
+    /// anew. Without it, until the coordinator looks the next time.
+    pub state_file: Option<PathBuf>,
 }
 
 /// The files of one log source.
@@ -277,7 +280,7 @@ impl Environment {
             url: String::new(),
             keeper: KeeperKind::Postgresql,
             nodes: Vec::new(),
-            application: Application { document_root: PathBuf::new() },
+            application: Application { document_root: PathBuf::new(), release_header: None },
             repository: Repository { url: String::new(), deploy_key: None, known_hosts: None },
             backup: BackupPolicy::default(),
         }
@@ -336,6 +339,8 @@ impl Node {
 pub struct Application {
     /// Inside a release, what the web server shows.
     pub document_root: PathBuf,
+    /// The header in which the web server names the release that an answer comes from, if it does.
+    pub release_header: Option<String>,
 }
 
 /// Where the application's code comes from.

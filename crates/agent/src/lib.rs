@@ -21,3 +21,4 @@ pub mod rules;
 pub mod server;
 pub mod service_manager;
 pub mod session;
+pub mod withheld;

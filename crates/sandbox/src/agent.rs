@@ -252,11 +252,13 @@ fn balancer(blueprint: &Blueprint, host: &Host) -> String {
 service = "haproxy"
 admin_socket = "{socket}"
 backend = "web"
+state_file = "{state}"
 
 [logs.haproxy]
 files = ["{log}"]
 "#,
         socket = node.run("haproxy/admin.sock").display(),
+        state = node.state("haproxy-servers").display(),
         log = node.log("haproxy.log").display(),
     )
 }
@@ -300,6 +302,7 @@ ssh_port = {SSH_PORT}
             r#"
 [application]
 document_root = "public"
+release_header = "X-Release"
 
 [repository]
 url = "{url}"

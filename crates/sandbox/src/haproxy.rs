@@ -50,6 +50,7 @@ global
     log stdout format iso local0
     maxconn 1000
     stats socket {socket} mode 660 level admin expose-fd listeners{socket_owner}
+    server-state-file {state}
 {accounts}
 defaults
     mode http
@@ -63,6 +64,7 @@ defaults
     timeout check 1s
     retries 3
     option redispatch 1
+    load-server-state-from-file global
     errorfile 503 {error}
 
 frontend shop
@@ -80,6 +82,7 @@ backend web
 {servers}",
         name = host.full_name(),
         socket = layout.run("haproxy/admin.sock").display(),
+        state = layout.state("haproxy-servers").display(),
         error = layout.etc("503.http").display(),
         address = blueprint.addresses.real_port(host, HTTP_PORT),
     ))

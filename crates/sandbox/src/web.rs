@@ -116,6 +116,12 @@ http {{
     log_format timed '$time_with_milliseconds $remote_addr "$request" $status $body_bytes_sent $request_time "$http_user_agent"';
     access_log {access} timed;
 
+    # The release that an answer comes from, by its folder.
+    map $resolved $release {{
+        default "";
+        "~/deploy/(?<folder>[^/]+)/" $folder;
+    }}
+
     upstream php {{
         server unix:{fpm};
     }}
@@ -123,7 +129,13 @@ http {{
     server {{
         listen {address};
         root {www}/public;
+        # Looked up once a request: one that runs while `www` is switched stays in its release, and says so.
+        set $resolved "";
+        if (-f {www}/public/index.php) {{
+            set $resolved $realpath_root;
+        }}
         add_header X-Node {short} always;
+        add_header X-Release $release always;
 
         # What nginx answers itself, and why.
         set $page "";
@@ -154,9 +166,8 @@ http {{
                 return 503;
             }}
             include /etc/nginx/fastcgi_params;
-            # The resolved path: a request that runs while `www` is switched stays in its release.
-            fastcgi_param SCRIPT_FILENAME $realpath_root/index.php;
-            fastcgi_param DOCUMENT_ROOT $realpath_root;
+            fastcgi_param SCRIPT_FILENAME $resolved/index.php;
+            fastcgi_param DOCUMENT_ROOT $resolved;
             fastcgi_read_timeout 120s;
             fastcgi_pass php;
         }}

@@ -71,7 +71,10 @@ impl CodeOrder<'_> {
 
     /// The release, beside the one that is served.
     pub fn unpack(&self) -> Vec<Step> {
-        self.each("release:unpack", || StepAction::ReleaseUnpack { release: self.release.clone() })
+        self.each("release:unpack", || StepAction::ReleaseUnpack {
+            release: self.release.clone(),
+            version: None,
+        })
     }
 
     /// Console commands of the release, once.

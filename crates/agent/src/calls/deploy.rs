@@ -140,7 +140,7 @@ impl OperationCall for Deploy {
 
     async fn plan(context: &Context, params: &DeployParams) -> Result<OperationPlan, CallError> {
         let config = context.config();
-        let places = Places::of(&config.environment, &config.node)?;
+        let places = Places::of(&config.environment, &config.node)?.without_withheld(&config.state)?;
         let webs = ask_all(context, &places.webs, false).await;
         refuse_when_deployed(params, releases::recorded(&config.state)?.as_ref(), &webs)?;
         let now = Timestamp::now();

@@ -6,6 +6,7 @@ pub mod backup;
 pub mod code;
 pub mod deploy;
 pub mod environment;
+pub mod heal;
 pub mod log;
 pub mod node;
 pub mod operation;
@@ -192,9 +193,9 @@ pub fn answer(daemon: &DaemonRef, finished: &Finished<'_, StepAction>) -> Result
     }
 }
 
-/// What the coordinator does by itself for as long as it runs: schedules. Each future may go on for ever.
+/// What the coordinator does by itself for as long as it runs: schedules, and nodes that were left behind. Each future may go on for ever.
 pub fn background(daemon: &DaemonRef) -> Vec<std::pin::Pin<Box<dyn Future<Output = ()> + Send>>> {
-    vec![Box::pin(backup::schedule(daemon.clone()))]
+    vec![Box::pin(backup::schedule(daemon.clone())), Box::pin(heal::watch(daemon.clone()))]
 }
 
 async fn query<C: Call>(

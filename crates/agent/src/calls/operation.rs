@@ -5,10 +5,10 @@ use std::time::Duration;
 use orocloud_protocol::operation::{
     CancelAnswer, CancelParams, ListAnswer, ListParams, OperationState, OperationSummary, WaitParams,
 };
-use orocloud_protocol::{CallError, CallId, EnvironmentType, ErrorKind, Event, Plan};
+use orocloud_protocol::{CallError, CallId, EnvironmentType, ErrorKind, Event, Lock, Plan, Resource};
 use serde_json::Value;
 
-use super::{Context, OperationCall};
+use super::{Context, OperationCall, heal};
 use crate::operations::{EventSink, NewOperation, Wait};
 use crate::server::{Caller, CallerKind, DaemonRef, EventStream};
 
@@ -126,7 +126,13 @@ where
         confirm_name: (environment.kind == EnvironmentType::Prod).then(|| environment.name.clone()),
         events,
     };
-    context.daemon.operations.start(new, C::plan(context, &params)).await
+    let plan = async {
+        if C::locks(&params).contains(&Lock::exclusive(Resource::Code)) {
+            heal::before(&context.daemon).await;
+        }
+        C::plan(context, &params).await
+    };
+    context.daemon.operations.start(new, plan).await
 }
 
 async fn follow(context: &Context, id: CallId, events: &EventStream) -> Result<Value, CallError> {

@@ -12,6 +12,8 @@ use orocloud_protocol::{CallError, NodeName, NodeRole, ReleaseName, node, status
 use crate::calls::Context;
 use crate::calls::backup::facts::Known;
 use crate::environment::{BackupSchedule, Environment};
+use crate::server::DaemonRef;
+use crate::withheld::{Withheld, Withholding};
 
 /// A recovery point every hour, and some patience.
 const POINT_AGE: SignedDuration = SignedDuration::from_mins(130);
@@ -34,6 +36,8 @@ pub struct Facts<'a> {
     pub known: Known,
     /// Operations that have not ended.
     pub operations: Vec<OperationSummary>,
+    /// Web nodes that are kept out of the load balancer.
+    pub withheld: BTreeMap<NodeName, Withholding>,
 }
 
 /// How long a node may take to tell how it is.
@@ -68,14 +72,20 @@ pub async fn status(
         database,
         known: Known::read(&config.state)?,
         operations: context.daemon.operations.unended()?,
+        withheld: Withheld::new(&config.state).all()?,
     }))
 }
 
 /// Asks nodes side by side how they are; gives their answers in the same order.
 pub async fn ask_all(context: &Context, names: &[NodeName], software: bool) -> Answers {
+    ask(&context.daemon, names, software).await
+}
+
+/// The same, for work of the agent's own.
+pub async fn ask(daemon: &DaemonRef, names: &[NodeName], software: bool) -> Answers {
     let mut asking = tokio::task::JoinSet::new();
     for (at, name) in names.iter().cloned().enumerate() {
-        let nodes = context.daemon.nodes.clone();
+        let nodes = daemon.nodes.clone();
         asking.spawn(async move {
             let params = node::StatusParams { software };
             let call = nodes.call::<node::Status>(&name, &params);
@@ -106,6 +116,7 @@ pub fn board(facts: &Facts<'_>) -> status::StatusAnswer {
             Err(error) => rows.push(away(name, error)),
         }
     }
+    rows.extend(facts.withheld.iter().map(|(name, withholding)| withheld(name, withholding)));
     rows.push(application(facts.known.code.as_ref(), &serving(environment, &facts.nodes)));
     rows.extend(maintenance_differs(&facts.nodes));
     rows.push(backups(facts));
@@ -134,6 +145,15 @@ fn away(name: &NodeName, error: &CallError) -> StatusRow {
         node: Some(name.clone()),
         ..row("node", Health::Down, detail, Some("orocloud-cli env:info".into()))
     }
+}
+
+/// A node that gets no requests until it is what it should be; that is the agent's work, and what is in its way is told
+/// by the node's other rows.
+fn withheld(name: &NodeName, Withholding { since, operation, why }: &Withholding) -> StatusRow {
+    let next = operation.map(|operation| format!("orocloud-cli log:view {operation}"));
+    let detail =
+        format!("kept out of the load balancer since {since:.0}, until it serves what it should: {why}");
+    StatusRow { node: Some(name.clone()), ..row("load balancer", Health::Warning, detail, next) }
 }
 
 /// The web nodes that answered, each with what it serves.

@@ -207,7 +207,7 @@ struct Start {
 impl Start {
     async fn look(context: &Context, params: &UpgradeParams) -> Result<Self, CallError> {
         let config = context.config();
-        let places = Places::of(&config.environment, &config.node)?;
+        let places = Places::of(&config.environment, &config.node)?.without_withheld(&config.state)?;
         let before = deployed(releases::recorded(&config.state)?, params)?;
         let webs = ask_all(context, &places.webs, false).await;
         code::all_are_there(&webs, "upgraded")?;

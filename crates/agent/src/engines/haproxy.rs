@@ -1,11 +1,14 @@
-//! HAProxy's runtime API: which servers it sends to.
+//! HAProxy's runtime API: which servers it sends to, and how it is told.
 
 use std::path::Path;
 use std::time::Duration;
 
-use orocloud_protocol::CallError;
+use orocloud_protocol::{CallError, NodeName};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
+use tokio::sync::Mutex;
+
+use crate::environment::LoadBalancer;
 
 /// One server of the backend.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,6 +28,78 @@ impl Server {
     pub fn takes_requests(&self) -> bool {
         self.status.starts_with("UP") || self.status == "no check"
     }
+
+    /// Whether it was ordered to get no new requests, by [`Order::Drain`].
+    pub fn is_drained(&self) -> bool {
+        self.status.starts_with("DRAIN")
+    }
+
+    /// Whether it was ordered to get none at all, by [`Order::Withhold`].
+    pub fn is_withheld(&self) -> bool {
+        self.status.starts_with("MAINT")
+    }
+}
+
+/// What a server is to get.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Order {
+    /// Requests, once it passes its health check.
+    Return,
+    /// No new requests; those in flight end.
+    Drain,
+    /// Nothing, whatever its health check says.
+    Withhold,
+}
+
+impl Order {
+    const fn word(self) -> &'static str {
+        match self {
+            Self::Return => "ready",
+            Self::Drain => "drain",
+            Self::Withhold => "maint",
+        }
+    }
+}
+
+/// Gives a server an order, and keeps all orders for a HAProxy that is started anew.
+pub async fn order(config: &LoadBalancer, server: &NodeName, order: Order) -> Result<(), CallError> {
+    // Two at once would each write the file without what the other one ordered.
+    static ONE_AT_A_TIME: Mutex<()> = Mutex::const_new(());
+    let _turn = ONE_AT_A_TIME.lock().await;
+    let LoadBalancer { admin_socket, backend, state_file, .. } = config;
+    let answer = ask(admin_socket, &format!("set server {backend}/{server} state {}", order.word())).await?;
+    if !answer.trim().is_empty() {
+        return Err(CallError::failed(format!("HAProxy does not take {server} to `{}`", order.word()))
+            .because(first_line(&answer)));
+    }
+    let Some(file) = state_file else { return Ok(()) };
+    let answer = ask(admin_socket, &format!("show servers state {backend}")).await?;
+    let orders = orders(&answer).ok_or_else(|| {
+        CallError::failed("HAProxy's orders for its servers cannot be read").because(first_line(&answer))
+    })?;
+    // HAProxy reads it before it gives up being root, or as the account that it runs as.
+    orocloud_durable::write(file, orders.as_bytes(), 0o644)
+        .map_err(|error| CallError::failed(format!("{} cannot be written", file.display())).because(error))
+}
+
+/// What `show servers state` says of servers that somebody gave an order: in the form in which HAProxy reads it from its
+/// `server-state-file`. How the others are their health checks tell.
+fn orders(text: &str) -> Option<String> {
+    /// Forced into maintenance, or to drain, by the runtime API.
+    const ORDERED: u32 = 0x01 | 0x08;
+    let mut lines = text.strip_suffix("\n\n")?.lines();
+    let version = lines.next().filter(|line| *line == "1")?;
+    let header = lines.next()?;
+    let column = header.strip_prefix("# ")?.split(' ').position(|column| column == "srv_admin_state")?;
+    let mut kept = format!("{version}\n{header}\n");
+    for line in lines {
+        let state: u32 = line.split(' ').nth(column)?.parse().ok()?;
+        if state & ORDERED != 0 {
+            kept.push_str(line);
+            kept.push('\n');
+        }
+    }
+    Some(kept)
 }
 
 /// The servers of a backend.
@@ -86,6 +161,22 @@ mod tests {
         web,web1,0,0,2,3,,120,1,2,,0,,0,0,0,0,UP,1,1,0,0,0,33,0,,1,3,1,,120,,2,0,,4,L7OK,200,\n\
         web,web2,0,0,0,3,,120,1,2,,0,,0,0,0,0,DOWN,1,1,0,2,1,3,3,,1,3,2,,120,,2,0,,4,* L4CON,,\n\
         other,web3,0,0,0,3,,120,1,2,,0,,0,0,0,0,MAINT,1,1,0,0,0,33,0,,1,4,1,,120,,2,0,,4,,,\n\n";
+
+    #[test]
+    fn orders_are_kept_and_nothing_else() {
+        let header = "# be_id be_name srv_id srv_name srv_addr srv_op_state srv_admin_state srv_uweight srv_iweight srv_time_since_last_change srv_check_status srv_check_result srv_check_health srv_check_state srv_agent_state bk_f_forced_id srv_f_forced_id srv_fqdn srv_port srvrecord srv_use_ssl srv_check_port srv_check_addr srv_agent_addr srv_agent_port";
+        let withheld = "3 web 1 web1 127.99.1.2 0 1 1 1 1 15 3 0 14 0 0 0 - 8081 - 0 0 - - 0";
+        let drained = "3 web 2 web2 127.99.1.3 2 8 1 1 0 15 3 2 6 0 0 0 - 8081 - 0 0 - - 0";
+        let free = "3 web 3 web3 127.99.1.4 2 0 1 1 3 15 3 2 6 0 0 0 - 8081 - 0 0 - - 0";
+        // In maintenance by the configuration: that is there anyway.
+        let configured = "3 web 4 web4 127.99.1.5 0 4 1 1 3 15 3 2 6 0 0 0 - 8081 - 0 0 - - 0";
+        let captured = format!("1\n{header}\n{withheld}\n{drained}\n{free}\n{configured}\n\n");
+        assert_eq!(orders(&captured), Some(format!("1\n{header}\n{withheld}\n{drained}\n")));
+        assert_eq!(orders(&format!("1\n{header}\n\n")), Some(format!("1\n{header}\n")));
+        for broken in ["", "2\n# a\n\n", "1\n", "Can't find backend.\n", &captured[..captured.len() - 60]] {
+            assert_eq!(orders(broken), None, "{broken}");
+        }
+    }
 
     #[test]
     fn statistics_are_read() {

@@ -12,10 +12,20 @@ const MAX_BODY: u64 = 1024 * 1024;
 pub struct Page {
     /// HTTP status.
     pub status: u16,
-    /// Where a redirection leads.
-    pub location: Option<String>,
+    /// Its headers, by names in small letters.
+    pub headers: Vec<(String, String)>,
     /// The first megabyte.
     pub body: String,
+}
+
+impl Page {
+    /// The first header of that name.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers
+            .iter()
+            .find(|(other, _)| other.eq_ignore_ascii_case(name))
+            .map(|(_, value)| value.as_str())
+    }
 }
 
 /// Asks for a page once; every status is an answer, a redirection is not followed. `host` replaces the host that the
@@ -58,13 +68,16 @@ impl Request {
             request = request.header("Host", host);
         }
         let mut response = request.call()?;
-        let location =
-            response.headers().get("location").and_then(|value| value.to_str().ok()).map(str::to_owned);
+        let headers: Vec<(String, String)> = response
+            .headers()
+            .iter()
+            .filter_map(|(name, value)| Some((name.as_str().to_owned(), value.to_str().ok()?.to_owned())))
+            .collect();
         let status = response.status().as_u16();
         let mut body = Vec::new();
         let mut reader = std::io::Read::take(response.body_mut().as_reader(), MAX_BODY);
         std::io::Read::read_to_end(&mut reader, &mut body)?;
-        Ok(Page { status, location, body: String::from_utf8_lossy(&body).into_owned() })
+        Ok(Page { status, headers, body: String::from_utf8_lossy(&body).into_owned() })
     }
 }
 

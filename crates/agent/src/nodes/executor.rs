@@ -1,21 +1,23 @@
 //! Carries out steps on the nodes, and the logs' way to them.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use orocloud_protocol::log::TailAnswer;
 use orocloud_protocol::node::{
     LogSources, LogSourcesAnswer, LogSourcesParams, LogTail, LogTailParams, PackageReceive,
-    PackageReceiveParams, Step as StepCall, StepAction, StepAnswer, StepParams,
+    PackageReceiveParams, Phase, Step as StepCall, StepAction, StepAnswer, StepParams,
 };
 use orocloud_protocol::{Call, CallError, CallId, ErrorKind, EventBody, NodeName};
+use serde_json::Value;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::actions::SendPackage;
 use super::steps::says_not_running;
-use super::transport::{CallFailure, Nodes, Reply};
+use super::transport::{CallFailure, Nodes, Reply, new_call_id};
 use crate::calls::log::NodeLogs;
 use crate::operations::EventSink;
 use crate::operations::plan::{Executor, StepFailure, StepRequest};
@@ -111,6 +113,43 @@ impl Executor for NodeExecutor {
                 _ => StepFailure::Failed(error),
             },
         })
+    }
+}
+
+/// Acts on a node outside of any operation. Such an act may be repeated, and nothing undoes it.
+pub async fn act(
+    nodes: &Nodes,
+    on: &NodeName,
+    name: &str,
+    action: StepAction,
+    limit: Duration,
+) -> Result<Value, CallError> {
+    let id = new_call_id();
+    let params = StepParams {
+        operation: id,
+        step: name.to_owned(),
+        phase: Phase::Act,
+        action,
+        outputs: BTreeMap::new(),
+        attach_only: false,
+    };
+    let params = serde_json::to_value(params)
+        .map_err(|error| CallError::internal("a step cannot be sent").because(error))?;
+    let acting = async {
+        let mut call = nodes.begin(on, id, StepCall::METHOD, params, 0).await?;
+        loop {
+            if let Reply::Answer(value) = call.next().await? {
+                return Ok(value);
+            }
+        }
+    };
+    let answer = tokio::time::timeout(limit, acting).await.unwrap_or_else(|_| {
+        let text = format!("{on} did not end {name} within {} s", limit.as_secs());
+        Err(CallError::new(ErrorKind::Unreachable, text))
+    })?;
+    match serde_json::from_value(answer) {
+        Ok(StepAnswer::Done(value)) => Ok(value),
+        _ => Err(CallError::internal(format!("{on} gave an answer of another phase to {name}"))),
     }
 }
 

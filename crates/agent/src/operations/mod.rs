@@ -432,6 +432,19 @@ impl<E: Executor> Operations<E> {
         Ok(true)
     }
 
+    /// Holds locks for work of the agent's own that is no operation; `None` when others hold them, or wait for them.
+    pub fn hold(&self, what: &str, locks: &[Lock]) -> Option<Held> {
+        let holder = Holder {
+            operation: crate::nodes::transport::new_call_id(),
+            command: what.to_owned(),
+            caller: Caller::agent().key_id,
+            since: Timestamp::now(),
+            node: self.node.clone(),
+            pid: std::process::id(),
+        };
+        self.locks.try_acquire(holder, locks).ok()
+    }
+
     async fn acquire(self: &Arc<Self>, new: &NewOperation) -> Result<Held, CallError> {
         let holder = Holder {
             operation: new.id,

@@ -6,4 +6,5 @@ pub mod branches;
 pub mod hourly;
 pub mod restorable;
 pub mod retention;
+pub mod strays;
 pub mod wal;

@@ -41,6 +41,8 @@ pub struct Daemon {
     pub operations: Arc<Operations<NodeExecutor>>,
     /// Steps that run on this node, or ended a while ago.
     pub steps: Steps,
+    /// On maint: what was tried with nodes that are kept out of the load balancer.
+    pub healing: calls::heal::Healing,
 }
 
 /// Shared by all calls.
@@ -70,7 +72,8 @@ impl Daemon {
             Arc::new(NodeExecutor::new(nodes.clone())),
             answer,
         )?;
-        let daemon = Arc::new(Self { node, nodes, operations, steps: Steps::default() });
+        let daemon =
+            Arc::new(Self { node, nodes, operations, steps: Steps::default(), healing: Default::default() });
         // Set once, here.
         let _ = link.set(Arc::downgrade(&daemon));
         Ok(daemon)

@@ -95,11 +95,37 @@ pub enum StepAction {
         scope: RestoreScope,
     },
 
+    // --- on lb ----------------------------------------------------------------------------------------------
+    /// Has the load balancer send no new requests to a web node, and waits until those in flight have ended; does
+    /// nothing where no other node takes requests. Its undo lets the node get requests again. Output:
+    /// [`super::Drained`].
+    BalancerDrain {
+        /// The web node.
+        node: NodeName,
+    },
+    /// Has the load balancer send to a web node again, and waits until it does. One that is withheld stays out.
+    BalancerReturn {
+        /// The web node.
+        node: NodeName,
+        /// It is what it should be, so it comes back also when it was withheld.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        healed: bool,
+    },
+    /// Has the load balancer send nothing to a web node, whatever its health check says, also when the load balancer is
+    /// started anew. Nothing undoes it but [`StepAction::BalancerReturn`].
+    BalancerWithhold {
+        /// The web node.
+        node: NodeName,
+    },
+
     // --- on web ---------------------------------------------------------------------------------------------
     /// Unpacks the release from the package that was received, beside the current one.
     ReleaseUnpack {
         /// The release.
         release: ReleaseName,
+        /// What it is, where no step before it (`source:fetch`) tells.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        version: Option<crate::backup::CodeVersion>,
     },
     /// Runs console commands of the release as `app`, once in the whole operation. Output: none.
     ConsoleRun {
@@ -119,6 +145,12 @@ pub enum StepAction {
         release: ReleaseName,
         /// The one before; absent at the first deployment.
         previous: Option<ReleaseName>,
+    },
+    /// Makes a web node that was left behind serve this release, whatever it served before, or nothing where nothing is
+    /// deployed. Nothing undoes it: the load balancer does not send to the node.
+    ReleaseBring {
+        /// The release, which is unpacked there.
+        release: Option<ReleaseName>,
     },
     /// Removes releases beyond the number kept; never the current or the previous one. On maint: their checkouts.
     ReleasesTidy {

@@ -28,6 +28,13 @@ pub struct FrontendChecked {
     pub took_ms: u64,
 }
 
+/// Output of [`super::StepAction::BalancerDrain`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Drained {
+    /// Whether it gets no requests now; false for the only node that takes them.
+    pub drained: bool,
+}
+
 /// Output of [`super::StepAction::PackageBuild`].
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PackageBuilt {

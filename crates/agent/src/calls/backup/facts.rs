@@ -13,6 +13,7 @@ use crate::points::{PointRecord, Points, RestoreRecord};
 use crate::releases;
 use crate::rules::branches::Branches;
 use crate::rules::retention::retain;
+use crate::withheld::Withheld;
 
 /// The nodes that take part.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -37,6 +38,16 @@ impl Places {
             db: db.name.clone(),
             webs: environment.with_role(NodeRole::Web).map(|node| node.name.clone()).collect(),
         })
+    }
+
+    /// Without the web nodes that are kept out of the load balancer: they are brought to what holds once they answer. At
+    /// least one node serves, so one always stays.
+    pub fn without_withheld(mut self, state: &Path) -> Result<Self, CallError> {
+        let withheld = Withheld::new(state).all()?;
+        if self.webs.iter().any(|node| !withheld.contains_key(node)) {
+            self.webs.retain(|node| !withheld.contains_key(node));
+        }
+        Ok(self)
     }
 }
 
@@ -129,7 +140,7 @@ impl<'a> Facts<'a> {
     pub fn new(config: &'a Agent, info: DatabaseInfoAnswer, now: Timestamp) -> Result<Self, CallError> {
         Ok(Self {
             environment: &config.environment,
-            places: Places::of(&config.environment, &config.node)?,
+            places: Places::of(&config.environment, &config.node)?.without_withheld(&config.state)?,
             now,
             known: Known::read(&config.state)?,
             info,

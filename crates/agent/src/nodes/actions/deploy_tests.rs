@@ -195,7 +195,7 @@ async fn a_reference_becomes_a_release_whose_console_runs() {
     let mut rig = Rig::new();
     let (build, pack) =
         (StepAction::SourceBuild { release: release() }, StepAction::PackageBuild { release: release() });
-    let unpack = StepAction::ReleaseUnpack { release: release() };
+    let unpack = StepAction::ReleaseUnpack { release: release(), version: None };
 
     assert_eq!(rig.probe("source:fetch", fetch("1.0.0")).await, Probe::NotDone);
     let value = rig.act("source:fetch", fetch("1.0.0")).await.unwrap();
@@ -332,7 +332,7 @@ async fn what_is_wrong_with_the_application_is_named_before_it_is_built() {
     fs::create_dir_all(checkout.join("vendor")).unwrap();
     fs::write(checkout.join("vendor/autoload.php"), "<?php require __DIR__.'/../src/B.php';").unwrap();
     rig.act("package:build", StepAction::PackageBuild { release: release() }).await.unwrap();
-    rig.act("release:unpack", StepAction::ReleaseUnpack { release: release() }).await.unwrap();
+    rig.act("release:unpack", StepAction::ReleaseUnpack { release: release(), version: None }).await.unwrap();
     let error = rig.act("application:install", install("secret")).await.unwrap_err();
     assert_eq!(
         error.message,
@@ -372,7 +372,7 @@ async fn tidying_removes_what_nothing_needs_and_never_the_live_release() {
     assert_eq!(left, ["20261121000000", "20261122000000"]);
     assert_eq!(fs::read_dir(rig.at("state/packages")).unwrap().count(), 2);
     assert_eq!(fs::read_dir(rig.at("build")).unwrap().count(), 0);
-    let live = StepAction::ReleaseUnpack { release: "20261121000000".parse().unwrap() };
+    let live = StepAction::ReleaseUnpack { release: "20261121000000".parse().unwrap(), version: None };
     assert!(rig.run("release:unpack", Phase::Undo, live).await.unwrap_err().message.contains("served"));
 }
 

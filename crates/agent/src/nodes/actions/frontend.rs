@@ -1,5 +1,6 @@
 //! The page itself, asked for as a visitor would.
 
+use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -8,6 +9,7 @@ use orocloud_protocol::{CallError, ErrorKind, NodeRole, ReleaseName};
 use serde_json::Value;
 use tokio::time::{Instant, sleep};
 
+use super::release::RELOADED;
 use super::{Action, ActionContext};
 use crate::engines::{http, php_fpm};
 use crate::environment::Web;
@@ -120,35 +122,105 @@ impl Check<'_> {
                 from_application: !matches!(status, 502..=504),
             };
         }
-        match web {
-            Some(web) => match self.served_by(context, web, &token).await {
-                Ok(()) => Look::Good(status),
-                Err(seen) => Look::Wrong { seen, from_application: true },
-            },
-            None => Look::Good(status),
+        let told = match &context.node.config.environment.application.release_header {
+            Some(header) => self.told(header, &page),
+            None => Ok(()),
+        };
+        let served = match (told, web) {
+            (Ok(()), Some(web)) => self.served_by(context, web, &token).await,
+            (told, _) => told,
+        };
+        match served {
+            Ok(()) => Look::Good(status),
+            Err(seen) => Look::Wrong { seen, from_application: true },
         }
     }
 
-    /// Whether PHP-FPM took that request from this release: it tells the file that each of its processes ran last.
+    /// Whether the answer says that it comes from this release; the load balancer may have asked any node.
+    fn told(&self, header: &str, page: &http::Page) -> Result<(), String> {
+        match page.header(header) {
+            Some(release) if release == self.release.as_str() => Ok(()),
+            Some(release) => Err(format!("the answer came from release {release}")),
+            None => Err(format!("the answer has no header {header}, which would name its release")),
+        }
+    }
+
+    /// Whether PHP-FPM runs this release and nothing else.
     async fn served_by(&self, context: &ActionContext<'_>, web: &Web, token: &str) -> Result<(), String> {
-        let app = context.app().map_err(|error| error.to_string())?;
         let pool = php_fpm::pool(&web.fpm_status_url).await.map_err(|error| error.to_string())?;
-        let worker = pool
-            .processes
-            .iter()
-            .find(|worker| worker.uri.contains(token))
-            .ok_or("PHP-FPM does not show the request; a busy node shows it only for a moment")?;
+        let asked = context.marks().get::<i64>(RELOADED).map_err(|error| error.to_string())?;
+        if asked.is_some_and(|asked| pool.started_at < asked) {
+            return Err("PHP-FPM still runs as it did before it was told to begin anew".to_owned());
+        }
+        let app = context.app().map_err(|error| error.to_string())?;
         let folder = app.release(self.release);
         let folder = folder.canonicalize().unwrap_or(folder);
-        if std::path::Path::new(&worker.script).starts_with(&folder) {
-            Ok(())
-        } else {
-            Err(format!("PHP-FPM ran {} instead of a file in {}", worker.script, folder.display()))
-        }
+        ran(&pool, token, &folder, &app.releases())
+    }
+}
+
+/// Whether the request with this token was run from `folder`: PHP-FPM tells the file that each of its processes runs, or
+/// ran last. On a busy node a request is shown for a moment only; there all processes of a pool that was begun anew
+/// must run files of that folder.
+fn ran(pool: &php_fpm::Pool, token: &str, folder: &Path, releases: &Path) -> Result<(), String> {
+    let instead =
+        |script: &str| Err(format!("PHP-FPM ran {script} instead of a file in {}", folder.display()));
+    let releases = releases.canonicalize().unwrap_or_else(|_| releases.to_owned());
+    let inside = |script: &str, folder: &Path| Path::new(script).starts_with(folder);
+    if let Some(worker) = pool.processes.iter().find(|worker| worker.uri.contains(token)) {
+        return if inside(&worker.script, folder) { Ok(()) } else { instead(&worker.script) };
+    }
+    let mut scripts =
+        pool.processes.iter().map(|worker| worker.script.as_str()).filter(|script| inside(script, &releases));
+    let mut seen = false;
+    match scripts.find(|script| {
+        seen = true;
+        !inside(script, folder)
+    }) {
+        Some(other) => instead(other),
+        None if seen => Ok(()),
+        None => Err("PHP-FPM does not show the request".to_owned()),
     }
 }
 
 enum Look {
     Good(u16),
     Wrong { seen: String, from_application: bool },
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_release_is_what_php_fpm_runs() {
+        let pool = |workers: &[(&str, &str)]| -> php_fpm::Pool {
+            let processes: Vec<_> = workers
+                .iter()
+                .map(|(uri, script)| {
+                    serde_json::json!({"state": "Idle", "request uri": uri, "script": script})
+                })
+                .collect();
+            serde_json::from_value(serde_json::json!({
+                "start time": 1, "listen queue": 0, "total processes": workers.len(), "processes": processes
+            }))
+            .unwrap()
+        };
+        let status = ("/fpm-status?json&full", "/fpm-status");
+        let (new, old) = ("/none/deploy/2/public/index.php", "/none/deploy/1/public/index.php");
+        let ran = |workers: &[(&str, &str)]| {
+            ran(&pool(workers), "check=7", Path::new("/none/deploy/2"), Path::new("/none/deploy"))
+        };
+        ran(&[("/?check=7", new), ("/", old), status]).unwrap();
+        ran(&[("/?check=8", new), ("/slow", new), status]).unwrap();
+        for wrong in [
+            &[("/?check=7", old), ("/", new)][..],
+            &[("/", old), ("/", new), status],
+            &[("/?check=7", "/none/deploy/22/public/index.php")],
+            &[status],
+            &[],
+        ] {
+            ran(wrong).unwrap_err();
+        }
+    }
 }

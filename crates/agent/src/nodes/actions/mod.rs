@@ -1,6 +1,8 @@
 //! What a node does for a step of an operation. One file a topic; each step is a type with `act`, `undo` and
 //! `probe`.
 
+mod balancer;
+mod bring;
 mod console;
 pub mod database;
 mod frontend;
@@ -17,7 +19,7 @@ use orocloud_protocol::{CallError, CallId, ErrorKind};
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
-use crate::environment::{App, Maint, Web};
+use crate::environment::{App, LoadBalancer, Maint, Web};
 use crate::nodes::NodeRef;
 use crate::nodes::marks::Marks;
 use crate::operations::EventSink;
@@ -56,6 +58,11 @@ impl<'a> ActionContext<'a> {
     /// This node's part of the configuration as a web node; an error names the node that has none.
     pub fn web(&self) -> Result<&'a Web, CallError> {
         self.node.config.web.as_ref().ok_or_else(|| self.lacks("web"))
+    }
+
+    /// This node's part of the configuration as load balancer; an error names the node that has none.
+    pub fn balancer(&self) -> Result<&'a LoadBalancer, CallError> {
+        self.node.config.lb.as_ref().ok_or_else(|| self.lacks("lb"))
     }
 
     /// What this node remembers of the operation.
@@ -153,8 +160,8 @@ pub async fn run(
         StepAction::PackageSend { release, to } => {
             carry_out(&package::Send { release, to }, phase, context).await
         }
-        StepAction::ReleaseUnpack { release } => {
-            carry_out(&release::Unpack { release }, phase, context).await
+        StepAction::ReleaseUnpack { release, version } => {
+            carry_out(&release::Unpack { release, version: version.as_ref() }, phase, context).await
         }
         StepAction::ConsoleRun { release, commands } => {
             carry_out(&console::Run { release, commands }, phase, context).await
@@ -166,6 +173,12 @@ pub async fn run(
         StepAction::ReleaseSwitch { release, previous } => {
             carry_out(&release::Switch { release, previous: previous.as_ref() }, phase, context).await
         }
+        StepAction::ReleaseBring { release } => {
+            carry_out(&bring::Bring { release: release.as_ref() }, phase, context).await
+        }
+        StepAction::BalancerDrain { .. }
+        | StepAction::BalancerReturn { .. }
+        | StepAction::BalancerWithhold { .. } => balancer::run(context, phase, action).await,
         StepAction::ReleasesTidy { keep } => carry_out(&release::Tidy { keep }, phase, context).await,
         StepAction::FrontendCheck { release } => {
             carry_out(&frontend::Check { release }, phase, context).await

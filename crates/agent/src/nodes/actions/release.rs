@@ -25,18 +25,29 @@ use crate::process::Account;
 use crate::releases;
 use crate::service_manager::Activity;
 
-/// Longer than PHP-FPM lets requests in flight go on when it is reloaded.
-const RELOAD_LIMIT: Duration = Duration::from_secs(90);
+/// Longer than PHP-FPM lets requests in flight go on when it is reloaded (`process_control_timeout`, 30 s).
+const RELOAD_LIMIT: Duration = Duration::from_secs(40);
+
+/// Remembers when PHP-FPM was asked to begin anew: a process older than that may hold another release's code.
+pub(super) const RELOADED: &str = "php-fpm-reloaded";
 
 /// [`orocloud_protocol::node::StepAction::ReleaseUnpack`]
 pub struct Unpack<'a> {
     pub release: &'a ReleaseName,
+    /// What it is, where no step before it tells.
+    pub version: Option<&'a CodeVersion>,
 }
 
 impl Action for Unpack<'_> {
     async fn act(&self, context: &ActionContext<'_>) -> Result<Value, CallError> {
         let app = context.app()?;
-        let fetched: SourceFetched = plan::output(context.outputs, "source:fetch")?;
+        let (reference, commit) = match self.version {
+            Some(version) => (version.reference.clone(), version.commit.clone()),
+            None => {
+                let fetched: SourceFetched = plan::output(context.outputs, "source:fetch")?;
+                (fetched.reference, fetched.commit)
+            }
+        };
         let store = context.store()?;
         let package = store
             .of(self.release)
@@ -44,12 +55,8 @@ impl Action for Unpack<'_> {
             .ok_or_else(|| {
                 CallError::failed(format!("the package of release {} did not arrive", self.release))
             })?;
-        let version = CodeVersion {
-            release: self.release.clone(),
-            reference: fetched.reference,
-            commit: fetched.commit,
-            package: package.package,
-        };
+        let version =
+            CodeVersion { release: self.release.clone(), reference, commit, package: package.package };
         self.remove(context, app).await?;
         let beside = beside(app, self.release, "new");
         let (file, to, hash) = (store.file(&version.package), beside.clone(), version.package.clone());
@@ -253,13 +260,7 @@ impl Action for Switch<'_> {
         let app = context.app()?;
         match self.previous {
             Some(previous) => point(context, app, previous)?,
-            None => match fs::remove_file(app.current()) {
-                Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                    return Err(context.io("www cannot be removed", &error));
-                }
-                _ => orocloud_durable::sync_parent(&app.current())
-                    .map_err(|error| context.io("www cannot be removed", &error))?,
-            },
+            None => point_nowhere(context, app)?,
         }
         reload(context).await?;
         context.marks().clear(SWITCH)
@@ -276,21 +277,31 @@ impl Action for Switch<'_> {
     }
 }
 
-fn point(context: &ActionContext<'_>, app: &App, release: &ReleaseName) -> Result<(), CallError> {
+pub(super) fn point(context: &ActionContext<'_>, app: &App, release: &ReleaseName) -> Result<(), CallError> {
     orocloud_durable::replace_symlink(&Path::new("deploy").join(release.as_str()), &app.current())
         .map_err(|error| context.io(&format!("www cannot be pointed at release {release}"), &error))
 }
 
+/// As before the first deployment.
+pub(super) fn point_nowhere(context: &ActionContext<'_>, app: &App) -> Result<(), CallError> {
+    let failed = |error: io::Error| context.io("www cannot be removed", &error);
+    match fs::remove_file(app.current()) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(failed(error)),
+        _ => orocloud_durable::sync_parent(&app.current()).map_err(failed),
+    }
+}
+
 /// Lets PHP-FPM begin anew, so that nothing of another release stays in its memory; requests in flight end first.
 /// A node without PHP-FPM has nothing to reload: what runs there from a release is restarted as a service.
-async fn reload(context: &ActionContext<'_>) -> Result<(), CallError> {
+pub(super) async fn reload(context: &ActionContext<'_>) -> Result<(), CallError> {
     let Some(web) = &context.node.config.web else { return Ok(()) };
     let services = &context.node.services;
     let service = &web.fpm_service;
+    let asked = Timestamp::now().as_second();
+    context.marks().set(RELOADED, &asked)?;
     if services.state(service).await?.activity != Activity::Running {
         return services.start(service).await;
     }
-    let asked = Timestamp::now().as_second();
     services.reload(service).await?;
     let until = Instant::now() + RELOAD_LIMIT;
     loop {
