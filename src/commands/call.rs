@@ -215,7 +215,7 @@ impl Context {
                 }
                 Ending::Cancel => {
                     self.ui.note("Cancelling …");
-                    let params = operation::CancelParams { operation: id };
+                    let params = operation::CancelParams { operation: id, give_up: false };
                     let answer =
                         self.query::<operation::Cancel>(&params).map_err(|failure| match failure {
                             Failure::Call(error) => {

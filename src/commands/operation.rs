@@ -41,6 +41,12 @@ impl Run for List {
         )?;
         let environment = context.environment_label();
         context.ui.list_footer(&environment, total, self.list.page, self.list.per_page);
+        for row in items.iter().filter(|row| !row.stuck.is_empty()) {
+            for why in &row.stuck {
+                context.ui.note(&format!("{} waits: {}", row.id, escape::strip(why)));
+            }
+            context.ui.note(&format!("It goes on by itself, or is given up as it stands: orocloud-cli operation:cancel {} --give-up", row.id));
+        }
         Ok(0)
     }
 }
@@ -52,6 +58,8 @@ fn standing(row: &OperationSummary) -> String {
     }
     if let Some(node) = &row.waiting_for {
         text.push_str(&format!(", waits for {node}"));
+    } else if !row.stuck.is_empty() {
+        text.push_str(", stuck");
     }
     text
 }
@@ -123,11 +131,17 @@ pub fn outcome(context: &mut Context, summary: &OperationSummary) -> Outcome {
 ///
 /// In a step that can be interrupted at once, else before the next one; what was done is undone. Past its point of no
 /// return an operation is finished instead: exit code 7. Takes no lock.
+///
+/// One that waits for a node, or whose undo fails, goes on by itself once it can. --give-up ends such a one as it stands:
+/// nothing more is undone or finished, what is left is told, and its locks are free.
 #[derive(Debug, Parser)]
 pub struct Cancel {
     /// Id of the operation, as operation:list shows it
     #[arg(value_name = "OPERATION")]
     operation: CallId,
+    /// End one that does not go on by itself as it stands
+    #[arg(long)]
+    give_up: bool,
     #[command(flatten)]
     format: FormatArgs,
 }
@@ -135,8 +149,11 @@ pub struct Cancel {
 impl Run for Cancel {
     fn run(self, context: &mut Context) -> Outcome {
         context.ui.format = self.format.chosen();
-        let params = operation::CancelParams { operation: self.operation };
+        let params = operation::CancelParams { operation: self.operation, give_up: self.give_up };
         let answer = context.query::<operation::Cancel>(&params)?;
+        if self.give_up {
+            return given_up(context, &answer);
+        }
         let has_ended = answer.operation.state.has_ended();
         if context.ui.format == Format::Json {
             context.ui.json(&answer)?;
@@ -151,11 +168,39 @@ impl Run for Cancel {
         if answer.cancelled || has_ended {
             return Ok(0);
         }
-        Err(CallError::refused(format!(
-            "too late to cancel, it is past its point of no return: {}",
-            self.operation
-        ))
-        .hint(format!("see it being finished: orocloud-cli log:view --follow {}", self.operation))
+        let stuck = &answer.operation.stuck;
+        let what = if stuck.is_empty() {
+            "past its point of no return, or undone already"
+        } else {
+            "finished or undone once it can go on"
+        };
+        let error = CallError::refused(format!("too late to cancel, it is {what}: {}", self.operation));
+        let error = stuck.iter().fold(error, CallError::because);
+        let error = error.hint(format!("follow it: orocloud-cli log:view --follow {}", self.operation));
+        Err(if stuck.is_empty() {
+            error
+        } else {
+            let command = format!("orocloud-cli operation:cancel {} --give-up", self.operation);
+            error.hint(format!("or leave everything as it stands: {command}"))
+        }
         .into())
     }
+}
+
+/// What was left as it stands is what a person has to know.
+fn given_up(context: &mut Context, answer: &operation::CancelAnswer) -> Outcome {
+    let operation = &answer.operation;
+    if context.ui.format == Format::Json {
+        context.ui.json(answer)?;
+        return Ok(0);
+    }
+    if operation.state.has_ended() {
+        context.ui.line(&format!("Given up: {}", operation.id))?;
+    } else {
+        context.ui.line(&format!("Left as it is, its locks are free: {}", operation.id))?;
+    }
+    for cause in operation.error.iter().flat_map(|error| &error.causes) {
+        context.ui.note(&escape::strip(cause));
+    }
+    Ok(0)
 }

@@ -89,7 +89,7 @@ impl Rig {
 
     /// One step on one web node.
     fn step(&self, node: &str, action: StepAction) -> Step {
-        Step { name: "a:step".into(), node: node.parse().unwrap(), action, soft: false }
+        Step::new("a:step", &node.parse().unwrap(), action)
     }
 
     async fn status_of(&self, url: &str) -> u16 {

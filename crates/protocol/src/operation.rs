@@ -30,6 +30,9 @@ pub struct OperationSummary {
     /// A node that it waits for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub waiting_for: Option<NodeName>,
+    /// Why it does not go on by itself, a sentence each; it can be given up then.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub stuck: Vec<String>,
     /// Its answer, once it succeeded.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub result: Option<Value>,
@@ -127,6 +130,9 @@ impl Call for Cancel {
 pub struct CancelParams {
     /// Which operation.
     pub operation: CallId,
+    /// End one that does not go on by itself as it stands: nothing more is undone or finished, and its locks are free.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub give_up: bool,
 }
 
 /// What became of the wish.
@@ -134,6 +140,6 @@ pub struct CancelParams {
 pub struct CancelAnswer {
     /// The operation as it stands now.
     pub operation: OperationSummary,
-    /// Whether it will be undone; false when it had ended, or is past its point of no return.
+    /// Whether it will be undone, or is given up; false when it had ended, or is past its point of no return.
     pub cancelled: bool,
 }

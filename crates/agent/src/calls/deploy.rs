@@ -125,8 +125,7 @@ pub fn plan(
         format!("becomes release {release} on {}", web.join(", ")),
         format!("and is installed as {application_url}"),
     ];
-    let digest = crate::operations::hash(blake3::hash(summary.join("\n").as_bytes()));
-    Ok(OperationPlan { groups, point_of_no_return, summary, loses: Vec::new(), destructive: false, digest })
+    Ok(OperationPlan::losing_nothing(groups, point_of_no_return, summary))
 }
 
 impl OperationCall for Deploy {

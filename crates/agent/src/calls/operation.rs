@@ -14,7 +14,7 @@ use crate::server::{Caller, CallerKind, DaemonRef, EventStream};
 
 /// `operation.list`
 pub async fn list(context: &Context, _params: ListParams) -> Result<ListAnswer, CallError> {
-    Ok(ListAnswer { items: context.daemon.operations.unended()? })
+    Ok(ListAnswer { items: context.daemon.operations.unended() })
 }
 
 /// `operation.wait`: ends as that operation ends.
@@ -52,8 +52,12 @@ pub(super) fn left(operation: CallId) -> CallError {
 /// `operation.cancel`
 pub async fn cancel(context: &Context, params: CancelParams) -> Result<CancelAnswer, CallError> {
     let operations = &context.daemon.operations;
-    let cancelled = operations.cancel(params.operation, &context.caller)?;
-    Ok(CancelAnswer { operation: operations.summary(params.operation)?, cancelled })
+    if params.give_up {
+        let operation = operations.give_up(params.operation, &context.caller).await?;
+        return Ok(CancelAnswer { operation, cancelled: true });
+    }
+    let (operation, cancelled) = operations.cancel(params.operation, &context.caller)?;
+    Ok(CancelAnswer { operation, cancelled })
 }
 
 /// Starts an operation or attaches to it, sends its events, and answers as it ends.

@@ -71,7 +71,7 @@ pub async fn status(
         nodes,
         database,
         known: Known::read(&config.state)?,
-        operations: context.daemon.operations.unended()?,
+        operations: context.daemon.operations.unended(),
         withheld: Withheld::new(&config.state).all()?,
     }))
 }
@@ -271,7 +271,7 @@ fn backups(facts: &Facts<'_>) -> StatusRow {
 }
 
 fn operation(summary: &OperationSummary) -> StatusRow {
-    let OperationSummary { id, command, caller, state, step, waiting_for, .. } = summary;
+    let OperationSummary { id, command, caller, state, step, waiting_for, stuck, .. } = summary;
     let mut detail = format!("{command} by {caller}");
     if let Some(step) = step {
         detail += &format!(", at {step}");
@@ -281,7 +281,10 @@ fn operation(summary: &OperationSummary) -> StatusRow {
             detail += &format!(", waits for {node}");
             Health::Warning
         }
-        (OperationState::Recovering | OperationState::Cancelling, None) => Health::Warning,
+        (OperationState::Recovering | OperationState::Cancelling | OperationState::Unknown, None) => {
+            detail.extend(stuck.first().map(|why| format!(": {why}")));
+            Health::Warning
+        }
         _ => Health::Ok,
     };
     row("operation", health, detail, Some(format!("orocloud-cli log:view {id} --follow")))

@@ -20,7 +20,7 @@ use super::steps::says_not_running;
 use super::transport::{CallFailure, Nodes, Reply, new_call_id};
 use crate::calls::log::NodeLogs;
 use crate::operations::EventSink;
-use crate::operations::plan::{Executor, StepFailure, StepRequest};
+use crate::operations::plan::{Executor, Step, StepFailure, StepRequest};
 
 /// Carries out steps on the nodes.
 #[derive(Debug)]
@@ -113,6 +113,25 @@ impl Executor for NodeExecutor {
                 _ => StepFailure::Failed(error),
             },
         })
+    }
+
+    fn tries(&self, action: &StepAction) -> u32 {
+        match action {
+            // The customer's code runs in it: it fails again, or does its work twice.
+            StepAction::SourceBuild { .. } | StepAction::ConsoleRun { .. } | StepAction::CacheWarm { .. } => {
+                1
+            }
+            _ => 3,
+        }
+    }
+
+    async fn leave(
+        &self,
+        _operation: CallId,
+        step: &Step<StepAction>,
+        _why: &CallError,
+    ) -> Result<(), CallError> {
+        Err(CallError::failed(format!("{} cannot be taken out of the load balancer yet", step.node)))
     }
 }
 

@@ -61,10 +61,33 @@ pub struct Record<A> {
     pub ended_at: Option<Timestamp>,
     /// The node it waits for.
     pub waiting_for: Option<NodeName>,
+    /// Why it does not go on, a sentence each.
+    #[serde(default)]
+    pub stuck: Vec<String>,
     /// Its answer.
     pub result: Option<Value>,
     /// Why there is none.
     pub error: Option<CallError>,
+}
+
+impl<A> Record<A> {
+    /// As lists show it.
+    pub fn summary(self) -> OperationSummary {
+        OperationSummary {
+            id: self.id,
+            method: self.method,
+            command: self.command,
+            caller: self.caller,
+            state: self.state,
+            started_at: self.started_at,
+            ended_at: self.ended_at,
+            step: None,
+            waiting_for: self.waiting_for,
+            stuck: self.stuck,
+            result: self.result,
+            error: self.error,
+        }
+    }
 }
 
 /// What lists need of `operation.json`; readable also when the plan is of a newer kind.
@@ -83,6 +106,8 @@ pub struct Head {
     started_at: Timestamp,
     ended_at: Option<Timestamp>,
     waiting_for: Option<NodeName>,
+    #[serde(default)]
+    stuck: Vec<String>,
     result: Option<Value>,
     error: Option<CallError>,
 }
@@ -100,6 +125,7 @@ impl Head {
             ended_at: self.ended_at,
             step: None,
             waiting_for: self.waiting_for,
+            stuck: self.stuck,
             result: self.result,
             error: self.error,
         }
@@ -131,6 +157,8 @@ pub enum Mark {
     Failed(CallError),
     /// Its node could not be reached, or refused it: it did not begin.
     NotBegun(CallError),
+    /// Its node stayed out of reach and was left behind.
+    Left(CallError),
 }
 
 /// Where operations lie: `operations/YYYY-MM/ULID/`, and in `operations/unended/` a mark for each that has not ended,
@@ -349,6 +377,7 @@ impl<A: Clone + Serialize + DeserializeOwned> Journal<A> {
             record.state = state;
             record.ended_at = Some(Timestamp::now());
             record.waiting_for = None;
+            record.stuck.clear();
             match outcome {
                 Ok(value) => record.result = Some(value),
                 Err(error) => record.error = Some(error),

@@ -27,6 +27,9 @@ pub struct Holder {
     pub node: NodeName,
     /// The daemon's process there.
     pub pid: u32,
+    /// Why nobody can know what it was doing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unreadable: Option<String>,
 }
 
 /// The table of locks.
@@ -107,9 +110,9 @@ impl Locks {
         }
     }
 
-    /// Who waits, first come first.
-    pub fn waiting(&self) -> Vec<Holder> {
-        self.table().waiting.iter().map(|(holder, _)| holder.clone()).collect()
+    /// Holds the locks beside whoever holds them.
+    pub fn hold_beside(self: &Arc<Self>, holder: Holder, locks: &[Lock]) -> Held {
+        self.hold(&mut self.table(), holder, locks)
     }
 
     fn hold(self: &Arc<Self>, table: &mut Table, holder: Holder, wanted: &[Lock]) -> Held {
@@ -159,6 +162,7 @@ mod tests {
             since: Timestamp::UNIX_EPOCH,
             node: "maint1".parse().unwrap(),
             pid: 1,
+            unreadable: None,
         }
     }
 

@@ -1,159 +1,16 @@
 //! The runner against nodes that are lost, come back, refuse and fail: what it asks of them, in which order.
 
-use std::path::Path;
 use std::time::Duration;
 
-use orocloud_protocol::node::{Phase, Probe, StepAnswer};
-use orocloud_protocol::{Resource, Role};
+use orocloud_protocol::Role;
+use orocloud_protocol::node::{Phase, Probe};
+use orocloud_protocol::operation::OperationState;
+use orocloud_protocol::{ErrorKind, EventBody};
 use serde_json::json;
 
-use super::plan::{Step, StepFailure, StepRequest};
+use super::fakes::*;
+use super::plan::StepFailure;
 use super::*;
-use crate::server::CallerKind;
-
-/// What a node does when it is asked.
-enum Play {
-    Give(Result<StepAnswer, StepFailure>),
-    /// Answers once it is told to end.
-    UntilCancelled,
-    /// Is done just as it is told to end.
-    DoneWhenCancelled,
-    /// Never answers.
-    Hang,
-}
-
-/// Asked with step, phase, whether it may only attach, and how often this was asked before.
-type Part = dyn Fn(&str, Phase, bool, usize) -> Play + Send + Sync;
-
-struct Script {
-    part: Box<Part>,
-    asked: Mutex<Vec<(String, CallId)>>,
-    changed: watch::Sender<()>,
-}
-
-impl Executor for Script {
-    type Action = ();
-
-    async fn run(&self, request: StepRequest<'_, ()>) -> Result<StepAnswer, StepFailure> {
-        let attach = if request.attach_only { "attach " } else { "" };
-        let line = format!("{attach}{:?} {}", request.phase, request.step.name);
-        let before = {
-            let mut asked = lock(&self.asked);
-            let before = asked.iter().filter(|(other, _)| *other == line).count();
-            asked.push((line, request.call));
-            before
-        };
-        self.changed.send_replace(());
-        match (self.part)(&request.step.name, request.phase, request.attach_only, before) {
-            Play::Give(answer) => answer,
-            Play::UntilCancelled => {
-                request.cancel.cancelled().await;
-                Err(StepFailure::Failed(CallError::new(ErrorKind::Cancelled, "the program was ended")))
-            }
-            Play::DoneWhenCancelled => {
-                request.cancel.cancelled().await;
-                Ok(StepAnswer::Done(json!(1)))
-            }
-            Play::Hang => std::future::pending().await,
-        }
-    }
-}
-
-fn done() -> Play {
-    Play::Give(Ok(StepAnswer::Done(json!(1))))
-}
-
-fn undone() -> Play {
-    Play::Give(Ok(StepAnswer::Undone))
-}
-
-fn probed(probe: Probe) -> Play {
-    Play::Give(Ok(StepAnswer::Probed(probe)))
-}
-
-fn fault() -> CallError {
-    CallError::failed("no")
-}
-
-/// `a`, then `b` and `c` side by side, which is the point of no return, then `d`.
-fn plan() -> OperationPlan<()> {
-    let step =
-        |name: &str| Step { name: name.into(), node: "web1".parse().unwrap(), action: (), soft: false };
-    OperationPlan {
-        groups: vec![vec![step("a")], vec![step("b"), step("c")], vec![step("d")]],
-        point_of_no_return: 1,
-        summary: Vec::new(),
-        loses: Vec::new(),
-        destructive: false,
-        digest: hash(blake3::hash(b"")),
-    }
-}
-
-fn id(random: u128) -> CallId {
-    CallId::from_parts(u64::try_from(Timestamp::now().as_millisecond()).unwrap(), random)
-}
-
-fn wanted(id: CallId) -> NewOperation {
-    NewOperation {
-        id,
-        method: "deploy".into(),
-        command: "deploy".into(),
-        caller: "dora".into(),
-        key: "SHA256:dora".into(),
-        params: json!({}),
-        locks: vec![Lock::exclusive(Resource::Code)],
-        wait: Wait::No,
-        confirmation: None,
-        confirm_name: None,
-        events: EventSink::none(),
-    }
-}
-
-fn open(
-    folder: &Path,
-    part: impl Fn(&str, Phase, bool, usize) -> Play + Send + Sync + 'static,
-) -> Arc<Operations<Script>> {
-    let script = Script { part: Box::new(part), asked: Mutex::default(), changed: watch::Sender::new(()) };
-    let answer: AnswerFn<()> = Arc::new(|done| Ok(json!(done.done_at.len())));
-    Operations::open(folder, "maint1".parse().unwrap(), Arc::new(script), answer).unwrap()
-}
-
-fn asked(operations: &Operations<Script>) -> Vec<String> {
-    lock(&operations.executor.asked).iter().map(|(line, _)| line.clone()).collect()
-}
-
-/// Waits until a node was asked this.
-async fn until_asked(operations: &Operations<Script>, line: &str) {
-    let mut changed = operations.executor.changed.subscribe();
-    let waiting = async {
-        while !asked(operations).iter().any(|asked| asked == line) {
-            changed.changed().await.unwrap();
-        }
-    };
-    tokio::time::timeout(Duration::from_secs(10), waiting).await.expect(line);
-}
-
-async fn end_of(operations: &Operations<Script>, id: CallId) -> OperationSummary {
-    tokio::time::timeout(Duration::from_secs(20), operations.wait(id)).await.expect("an end").unwrap()
-}
-
-/// Runs the whole plan and gives how it ended, and what was asked.
-async fn play(
-    part: impl Fn(&str, Phase, bool, usize) -> Play + Send + Sync + 'static,
-) -> (OperationSummary, Vec<String>) {
-    let folder = tempfile::tempdir().unwrap();
-    let operations = open(folder.path(), part);
-    operations.start(wanted(id(1)), async { Ok(plan()) }).await.unwrap();
-    // The id is made anew here; the one that runs is the only one there is.
-    let running = operations.page(Page::default()).unwrap().0.remove(0).id;
-    let summary = end_of(&operations, running).await;
-    (summary, asked(&operations))
-}
-
-fn sorted(mut lines: Vec<String>) -> Vec<String> {
-    lines.sort();
-    lines
-}
 
 #[tokio::test]
 async fn a_step_that_did_not_begin_is_not_undone() {
@@ -226,10 +83,6 @@ async fn nodes_never_stay_different_at_the_point_of_no_return() {
     assert_eq!(sorted(undone), ["Undo a", "Undo b", "Undo c"]);
 }
 
-fn caller(identity: &str, role: Role) -> Caller {
-    Caller { identity: identity.into(), role, kind: CallerKind::User, ..Caller::agent() }
-}
-
 #[tokio::test]
 async fn cancelling_undoes_before_the_point_and_is_too_late_behind_it() {
     let folder = tempfile::tempdir().unwrap();
@@ -242,12 +95,12 @@ async fn cancelling_undoes_before_the_point_and_is_too_late_behind_it() {
     until_asked(&operations, "Act a").await;
     let stranger = operations.cancel(operation, &caller("SHA256:vera", Role::Viewer)).unwrap_err();
     assert_eq!(stranger.kind, ErrorKind::NotPermitted);
-    assert!(operations.cancel(operation, &caller("SHA256:dora", Role::Viewer)).unwrap());
+    assert!(operations.cancel(operation, &caller("SHA256:dora", Role::Viewer)).unwrap().1);
     let summary = end_of(&operations, operation).await;
     assert_eq!(summary.state, OperationState::Cancelled);
     assert_eq!(summary.error.unwrap().kind, ErrorKind::Cancelled);
     assert_eq!(asked(&operations), ["Act a", "Undo a"]);
-    assert!(!operations.cancel(operation, &caller("SHA256:dora", Role::Viewer)).unwrap(), "it has ended");
+    assert!(!operations.cancel(operation, &caller("SHA256:dora", Role::Viewer)).unwrap().1, "it has ended");
 
     let folder = tempfile::tempdir().unwrap();
     let operations = open(folder.path(), |step, phase, _, _| match (step, phase) {
@@ -256,7 +109,7 @@ async fn cancelling_undoes_before_the_point_and_is_too_late_behind_it() {
     });
     operations.start(wanted(operation), async { Ok(plan()) }).await.unwrap();
     until_asked(&operations, "Act b").await;
-    assert!(!operations.cancel(operation, &caller("SHA256:otto", Role::Operator)).unwrap());
+    assert!(!operations.cancel(operation, &caller("SHA256:otto", Role::Operator)).unwrap().1);
     assert_eq!(operations.summary(operation).unwrap().state, OperationState::Running);
 }
 
@@ -276,7 +129,7 @@ async fn what_waits_for_locks_can_be_cancelled_and_nobody_begins_when_the_agent_
         }
     });
     assert!(matches!(hears.recv().await, Some(EventBody::Waiting { holders }) if holders.len() == 1));
-    assert!(operations.cancel(second, &caller("SHA256:dora", Role::Developer)).unwrap());
+    assert!(operations.cancel(second, &caller("SHA256:dora", Role::Developer)).unwrap().1);
     assert_eq!(waiting.await.unwrap().unwrap_err().kind, ErrorKind::Cancelled);
     operations.drain();
     let error = operations.start(wanted(id(3)), async { panic!("the agent ends") }).await.unwrap_err();
@@ -288,22 +141,16 @@ async fn what_waits_for_locks_can_be_cancelled_and_nobody_begins_when_the_agent_
 fn after_a_crash_the_undo_that_still_runs_is_attached_to() {
     let folder = tempfile::tempdir().unwrap();
     let operation = id(1);
-    let runtime = || tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    let first = runtime();
-    let begun = first.block_on(async {
-        let operations = open(folder.path(), |step, phase, _, _| match (step, phase) {
+    let all_can_be_undone = OperationPlan { point_of_no_return: 3, ..plan() };
+    let begun = killed(folder.path(), operation, all_can_be_undone, "Undo a", |step, phase, _, _| {
+        match (step, phase) {
             ("b", Phase::Act) => Play::Give(Err(StepFailure::NotBegun(fault()))),
             ("a", Phase::Undo) => Play::Hang,
+            // What was begun beside it is undone first.
+            (_, Phase::Undo) => undone(),
             _ => done(),
-        });
-        let mut plan = plan();
-        plan.point_of_no_return = 3;
-        operations.start(wanted(operation), async { Ok(plan) }).await.unwrap();
-        until_asked(&operations, "Undo a").await;
-        lock(&operations.executor.asked).last().unwrap().1
+        }
     });
-    // As a kill does.
-    first.shutdown_background();
     runtime().block_on(async {
         let operations = open(folder.path(), |_, _, _, _| undone());
         for one in operations.interrupted().unwrap() {

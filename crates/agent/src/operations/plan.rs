@@ -34,12 +34,59 @@ pub struct Step<A = StepAction> {
     pub node: NodeName,
     /// What it does.
     pub action: A,
-    /// Its failure is a warning: the operation goes on.
+    /// Its failure is a warning: the operation goes on. So is a node out of reach.
     #[serde(default)]
     pub soft: bool,
+    /// What happens when its node is out of reach.
+    #[serde(default)]
+    pub on_loss: OnLoss,
+}
+
+/// What happens when the node of a step is out of reach.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum OnLoss {
+    /// The operation waits for the node without end, its locks held, and says so. Only an act that never began, before
+    /// the point of no return, fails at once: nothing has happened yet that would be worth waiting for.
+    #[default]
+    Wait,
+    /// It counts as a failure of the step after a short while.
+    Fail,
+    /// After a short while the node is left behind: taken out of the load balancer, named, and passed over by further
+    /// steps of this kind. The operation goes on, and in the end does not say success. Never all nodes of a group.
+    Leave,
+}
+
+impl<A> Step<A> {
+    /// A step that matters, and waits for its node.
+    pub fn new(name: impl Into<String>, node: &NodeName, action: A) -> Self {
+        Self { name: name.into(), node: node.clone(), action, soft: false, on_loss: OnLoss::Wait }
+    }
+
+    /// The same, its failure being a warning.
+    #[must_use]
+    pub fn soft(self) -> Self {
+        Self { soft: true, ..self }
+    }
+
+    /// The same, doing this when its node is out of reach.
+    #[must_use]
+    pub fn on_loss(self, on_loss: OnLoss) -> Self {
+        Self { on_loss, ..self }
+    }
 }
 
 impl<A> OperationPlan<A> {
+    /// One that loses nothing, so that nobody has to agree to it.
+    pub fn losing_nothing(
+        groups: Vec<Vec<Step<A>>>,
+        point_of_no_return: usize,
+        summary: Vec<String>,
+    ) -> Self {
+        let digest = super::hash(blake3::hash(summary.join("\n").as_bytes()));
+        Self { groups, point_of_no_return, summary, loses: Vec::new(), destructive: false, digest }
+    }
+
     /// The steps as they are shown.
     pub fn planned_steps(&self) -> Vec<PlannedStep> {
         self.groups
@@ -76,6 +123,18 @@ pub trait Executor: Send + Sync + 'static {
         &self,
         request: StepRequest<'_, Self::Action>,
     ) -> impl Future<Output = Result<orocloud_protocol::node::StepAnswer, StepFailure>> + Send;
+
+    /// How often an act that fails behind the point of no return is tried.
+    fn tries(&self, action: &Self::Action) -> u32;
+
+    /// Leaves the step's node behind: takes it out of the load balancer until it is what it should be. May be asked
+    /// again. As long as this fails, the node is waited for.
+    fn leave(
+        &self,
+        operation: CallId,
+        step: &Step<Self::Action>,
+        why: &CallError,
+    ) -> impl Future<Output = Result<(), CallError>> + Send;
 }
 
 /// One attempt at a step.

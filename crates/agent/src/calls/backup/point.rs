@@ -76,11 +76,11 @@ pub fn tidying(places: &Places, known: &Known, policy: &BackupPolicy, now: Times
     let tidy = StepAction::DatabaseTidy { keep: known.promised(now) };
     [("backup:expire", expire), ("database:tidy", tidy)]
         .into_iter()
-        .map(|(name, action)| Step { soft: true, ..step(name, &places.db, action) })
+        .map(|(name, action)| step(name, &places.db, action).soft())
         .collect()
 }
 
 /// One step.
 pub fn step(name: impl Into<String>, node: &NodeName, action: StepAction) -> Step {
-    Step { name: name.into(), node: node.clone(), action, soft: false }
+    Step::new(name, node, action)
 }
