@@ -1,13 +1,16 @@
 //! Manifests of recovery points, `state/points/NAME.json`, and of past restores, `state/restores/ULID.json`.
 //!
 //! A recovery point exists once its manifest does: the manifest is written last and removed first. There is no
-//! index that could be wrong; a list reads the folder.
+//! index that could be wrong; a list reads the folder. A manifest that the rule of retention lets go moves to
+//! `state/let-go` and stays there until its backup is gone: only backups that are named there are ever removed, so
+//! that a lost manifest takes none along.
 
 use std::io;
 use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
 use orocloud_protocol::backup::{CodeVersion, PastRestore, RecoveryPoint, RestoreScope};
+use orocloud_protocol::node::Swapped;
 use orocloud_protocol::{CallError, CallId, PointName};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -34,6 +37,9 @@ pub struct RestoreRecord {
     format: u32,
     /// What `backup:window` shows.
     pub restore: PastRestore,
+    /// Written before the swap: when it swapped and to which timeline is not known yet.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub begun: bool,
     /// Parts that were brought back.
     pub scope: RestoreScope,
     /// Whether the media were.
@@ -60,7 +66,14 @@ impl RestoreRecord {
         code_before: Option<CodeVersion>,
         code_after: Option<CodeVersion>,
     ) -> Self {
-        Self { format: FORMAT, restore, scope, media, code_before, code_after }
+        Self { format: FORMAT, restore, begun: false, scope, media, code_before, code_after }
+    }
+
+    /// Completes one that was written before the swap.
+    pub fn swapped(&mut self, swapped: &Swapped) {
+        let Swapped { from_timeline, to_timeline, at } = *swapped;
+        self.restore = PastRestore { from_timeline, to_timeline, at, ..self.restore };
+        self.begun = false;
     }
 }
 
@@ -108,9 +121,33 @@ impl Points {
         self.write("points", record.point.name.as_str(), record)
     }
 
+    /// Lets a point go: from then on it does not exist, and its backup may be removed.
+    pub fn let_go(&self, name: &PointName) -> Result<(), CallError> {
+        let (from, to) = (self.path("points", name.as_str()), self.path("let-go", name.as_str()));
+        std::fs::create_dir_all(self.state.join("let-go"))
+            .and_then(|()| std::fs::rename(&from, &to))
+            .and_then(|()| orocloud_durable::sync_parent(&to))
+            .and_then(|()| orocloud_durable::sync_parent(&from))
+            .map_err(|error| CallError::failed(format!("{} cannot be moved", from.display())).because(error))
+    }
+
+    /// Points that were let go and whose backups may still be there.
+    pub fn all_let_go(&self) -> Result<Vec<PointRecord>, CallError> {
+        self.read_all("let-go")
+    }
+
+    /// Forgets a point that was let go, once its backup is gone.
+    pub fn forget(&self, name: &PointName) -> Result<(), CallError> {
+        self.remove_from("let-go", name.as_str())
+    }
+
     /// Takes a manifest away; from then on the point does not exist.
     pub fn remove(&self, name: &PointName) -> Result<(), CallError> {
-        let path = self.path("points", name.as_str());
+        self.remove_from("points", name.as_str())
+    }
+
+    fn remove_from(&self, folder: &str, name: &str) -> Result<(), CallError> {
+        let path = self.path(folder, name);
         let removed = match std::fs::remove_file(&path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
             result => result.and_then(|()| orocloud_durable::sync_parent(&path)),
@@ -144,13 +181,7 @@ impl Points {
 
     /// Forgets a restore.
     pub fn forget_restore(&self, operation: CallId) -> Result<(), CallError> {
-        let path = self.path("restores", &operation.to_string());
-        match std::fs::remove_file(&path) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                Err(CallError::failed(format!("{} cannot be removed", path.display())).because(error))
-            }
-            _ => Ok(()),
-        }
+        self.remove_from("restores", &operation.to_string())
     }
 
     /// A name that no point has yet, for one that is taken now: with seconds when the minute is taken, and later
@@ -288,6 +319,20 @@ mod tests {
         points.remove(&"2026-11-24-1025".parse().unwrap()).unwrap();
         points.remove(&"2026-11-24-1025".parse().unwrap()).unwrap();
         assert_eq!(find("2026-11-24-1025").unwrap(), "2026-11-24-102537");
+    }
+
+    #[test]
+    fn what_is_let_go_is_remembered_until_it_is_forgotten() {
+        let folder = tempfile::tempdir().unwrap();
+        let points = Points::new(folder.path());
+        let record = record("2026-11-24-1025", "2026-11-24T10:25:10Z");
+        points.publish(&record).unwrap();
+        assert_eq!(points.all_let_go().unwrap(), []);
+        points.let_go(&record.point.name).unwrap();
+        assert_eq!((points.all().unwrap(), points.all_let_go().unwrap()), (vec![], vec![record.clone()]));
+        points.forget(&record.point.name).unwrap();
+        points.forget(&record.point.name).unwrap();
+        assert_eq!(points.all_let_go().unwrap(), []);
     }
 
     #[test]

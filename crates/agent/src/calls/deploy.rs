@@ -116,6 +116,7 @@ pub fn plan(
         keep_until: None,
         kind: "full",
         media: true,
+        forget: Vec::new(),
     };
     groups.extend(first_point.groups(nodes));
     groups.push(order.tidy(std::slice::from_ref(release)));

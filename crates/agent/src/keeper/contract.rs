@@ -5,7 +5,7 @@ pub(crate) mod rig;
 
 use std::time::Duration;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use orocloud_protocol::node::{AsideCopy, AsideOrigin, Probe, ReplayTarget};
 use orocloud_protocol::{CallId, ContentHash};
 use tokio_util::sync::CancellationToken;
@@ -52,15 +52,32 @@ impl<'a> Restore<'a> {
 
     async fn swap(&self, copy: &AsideCopy) -> u32 {
         let keeper = self.keeper();
-        let swapped = keeper.swap(copy, &self.around()).await.unwrap();
+        let swapped = keeper.swap(copy, self.keep_until(), &self.around()).await.unwrap();
         assert!(matches!(keeper.probe_swap(self.operation).await.unwrap(), Probe::Done(_)));
-        assert!(keeper.kept().await.unwrap().contains(&self.operation));
+        assert!(kept(&keeper).await.contains(&self.operation));
         swapped.to_timeline
+    }
+
+    /// What it replaces is promised for an hour.
+    fn keep_until(&self) -> Timestamp {
+        Timestamp::now() + HOUR
     }
 
     fn kept(&self) -> AsideCopy {
         AsideCopy { name: hash("kept"), origin: AsideOrigin::Kept { operation: self.operation } }
     }
+}
+
+const HOUR: SignedDuration = SignedDuration::from_hours(1);
+
+/// An operation that replaced nothing.
+fn nobody() -> CallId {
+    CallId::from_parts(9999, 9999)
+}
+
+/// Restores whose replaced folder is there.
+async fn kept(keeper: &Keeper<'_>) -> Vec<CallId> {
+    keeper.kept().await.unwrap().into_iter().map(|kept| kept.operation).collect()
 }
 
 fn copy(set: &str, timeline: u32, target: ReplayTarget) -> AsideCopy {
@@ -124,7 +141,7 @@ async fn what_was_lost_comes_back_and_both_ways_can_be_undone() {
     let undo = Restore::new(&rig, 2);
     let to = undo.swap(&first.kept()).await;
     assert_eq!((to, rig.count().await), (3, 3));
-    assert_eq!(keeper.kept().await.unwrap(), [undo.operation]);
+    assert_eq!(kept(&keeper).await, [undo.operation]);
     rig.archived().await;
     rig.backup("incr").await;
     let again = Restore::new(&rig, 3);
@@ -149,8 +166,13 @@ async fn what_was_lost_comes_back_and_both_ways_can_be_undone() {
     let at = copy(&newest, 4, ReplayTarget::Time(moment));
     assert_eq!(last.prepare(&at).await, (Some(158), Some(0)));
     keeper.discard(&at).await.unwrap();
-    keeper.tidy(&[], Timestamp::now()).await.unwrap();
-    assert_eq!(keeper.kept().await.unwrap(), []);
+    // Promised by its own note, until its time is over.
+    keeper.tidy(last.operation, Timestamp::now(), Timestamp::now()).await.unwrap();
+    assert_eq!(kept(&keeper).await, [again.operation]);
+    keeper.tidy(again.operation, Timestamp::MAX, Timestamp::now()).await.unwrap();
+    assert_eq!(kept(&keeper).await, [again.operation]);
+    keeper.tidy(last.operation, Timestamp::now() + HOUR, Timestamp::now()).await.unwrap();
+    assert_eq!(kept(&keeper).await, []);
     assert_eq!(rig.beside(), ["main"]);
 }
 
@@ -202,7 +224,7 @@ async fn a_swap_that_was_interrupted_anywhere_goes_on_or_back() {
         assert_eq!(undo.swap(&restore.kept()).await, timeline + 1, "{cut}");
         assert_eq!(rig.count().await, 0, "{cut}");
         rig.archived().await;
-        keeper.tidy(&[], Timestamp::now()).await.unwrap();
+        keeper.tidy(nobody(), Timestamp::MAX, Timestamp::now()).await.unwrap();
     }
 }
 
@@ -220,10 +242,10 @@ async fn what_was_live_outlives_a_swap_that_came_neither_to_its_end_nor_back() {
     // Under the copy's name, then under its own: neither an undo nor the next hourly tidying takes it away.
     plain.swap_until(&at, &restore.around(), "exchanged").await;
     keeper.discard(&at).await.unwrap_err();
-    keeper.tidy(&[], Timestamp::now()).await.unwrap();
+    keeper.tidy(nobody(), Timestamp::MAX, Timestamp::now()).await.unwrap();
     keeper.swap_back(restore.operation).await.unwrap();
     plain.swap_until(&at, &restore.around(), "renamed").await;
-    keeper.tidy(&[], Timestamp::UNIX_EPOCH).await.unwrap();
+    keeper.tidy(nobody(), Timestamp::MAX, Timestamp::UNIX_EPOCH).await.unwrap();
     keeper.swap_back(restore.operation).await.unwrap();
     assert_eq!(rig.count().await, 5);
     assert_eq!(restore.swap(&at).await, 2);
@@ -235,7 +257,7 @@ async fn what_was_live_outlives_a_swap_that_came_neither_to_its_end_nor_back() {
     plain.swap_back_until_exchanged(undo.operation).await;
     keeper.swap_back(undo.operation).await.unwrap();
     assert_eq!(rig.count().await, 150);
-    keeper.tidy(&[restore.operation], Timestamp::now()).await.unwrap();
+    keeper.tidy(nobody(), Timestamp::now(), Timestamp::now()).await.unwrap();
     undo.swap(&restore.kept()).await;
     assert_eq!(rig.count().await, 5);
 }
@@ -251,7 +273,7 @@ async fn a_copy_that_does_not_come_up_leaves_the_live_database_as_it_was() {
     restore.prepare(&at).await;
     keeper.accept(&at, &restore.around()).await.unwrap();
     rig.spoil_copy();
-    let error = keeper.swap(&at, &restore.around()).await.unwrap_err();
+    let error = keeper.swap(&at, restore.keep_until(), &restore.around()).await.unwrap_err();
     assert!(error.message.contains("the live one is back"), "{error}");
     assert_eq!(rig.count().await, 5);
     assert_eq!(keeper.probe_swap(restore.operation).await.unwrap(), Probe::NotDone);

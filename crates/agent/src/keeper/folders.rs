@@ -46,6 +46,8 @@ pub(super) struct KeptNote {
     pub from_timeline: u32,
     /// The timeline of the folder that was put in its place, before it was started.
     pub aside_timeline: u32,
+    /// Until when it is kept. This note alone promises it: what the coordinator remembers may be lost.
+    pub keep_until: Timestamp,
     /// Set when all is done.
     pub done: Option<Done>,
 }
@@ -72,8 +74,9 @@ impl KeptNote {
         aside: Identity,
         from_timeline: u32,
         aside_timeline: u32,
+        keep_until: Timestamp,
     ) -> Self {
-        Self { format: FORMAT, copy, live, aside, from_timeline, aside_timeline, done: None }
+        Self { format: FORMAT, copy, live, aside, from_timeline, aside_timeline, keep_until, done: None }
     }
 }
 

@@ -12,7 +12,7 @@ pub(crate) mod contract;
 
 use jiff::Timestamp;
 use orocloud_protocol::backup::TableRows;
-use orocloud_protocol::node::{Accepted, AsideCopy, Marker, Probe, Replayed, Swapped};
+use orocloud_protocol::node::{Accepted, AsideCopy, KeptFolder, Marker, Probe, Replayed, Swapped};
 use orocloud_protocol::{CallError, CallId, ContentHash};
 use tokio_util::sync::CancellationToken;
 
@@ -162,11 +162,16 @@ impl<'a> Keeper<'a> {
         }
     }
 
-    /// Puts a copy in the place of the live data, which is kept under the operation's id. When the database does
+    /// Puts a copy in the place of the live data, which is kept under the operation's id so long. When the database does
     /// not come up from the copy, everything is put back before this fails.
-    pub async fn swap(&self, copy: &AsideCopy, around: &Circumstances<'_>) -> Result<Swapped, CallError> {
+    pub async fn swap(
+        &self,
+        copy: &AsideCopy,
+        keep_until: Timestamp,
+        around: &Circumstances<'_>,
+    ) -> Result<Swapped, CallError> {
         match self {
-            Self::Plain(plain) => plain.swap(copy, around).await,
+            Self::Plain(plain) => plain.swap(copy, keep_until, around).await,
         }
     }
 
@@ -184,8 +189,8 @@ impl<'a> Keeper<'a> {
         }
     }
 
-    /// Operations whose replaced data is still kept.
-    pub async fn kept(&self) -> Result<Vec<CallId>, CallError> {
+    /// What restores replaced and is still kept.
+    pub async fn kept(&self) -> Result<Vec<KeptFolder>, CallError> {
         match self {
             Self::Plain(plain) => plain.kept().await,
         }
@@ -198,10 +203,11 @@ impl<'a> Keeper<'a> {
         }
     }
 
-    /// Removes kept data of other operations than these, and copies that nobody used since `copies_before`.
-    pub async fn tidy(&self, keep: &[CallId], copies_before: Timestamp) -> Result<(), CallError> {
+    /// Removes kept data whose time was over at `now`, except this operation's, and copies that nobody used since
+    /// `copies_before`.
+    pub async fn tidy(&self, own: CallId, now: Timestamp, copies_before: Timestamp) -> Result<(), CallError> {
         match self {
-            Self::Plain(plain) => plain.tidy(keep, copies_before).await,
+            Self::Plain(plain) => plain.tidy(own, now, copies_before).await,
         }
     }
 }

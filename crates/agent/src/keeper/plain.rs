@@ -6,13 +6,16 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use orocloud_protocol::backup::TableRows;
-use orocloud_protocol::node::{Accepted, AsideCopy, AsideOrigin, Marker, Probe, ReplayTarget, Replayed};
+use orocloud_protocol::node::{
+    Accepted, AsideCopy, AsideOrigin, KeptFolder, Marker, Probe, ReplayTarget, Replayed,
+};
 use orocloud_protocol::{CallError, CallId, ContentHash, EventBody, Unit};
 use serde_json::to_value;
 use tokio::time::Instant;
 use tokio_postgres::Client;
 
 use super::folders::{AsideNote, Beside, Folders, KeptNote, short};
+use super::swap::swapped;
 use super::{Circumstances, Health};
 use crate::engines::pgbackrest::{PgBackRest, RestoreOrder};
 use crate::engines::postgres::{
@@ -306,13 +309,14 @@ impl<'a> Plain<'a> {
         }
     }
 
-    pub(super) async fn kept(&self) -> Result<Vec<CallId>, CallError> {
+    pub(super) async fn kept(&self) -> Result<Vec<KeptFolder>, CallError> {
         let mut kept = Vec::new();
         for beside in self.folders().list().await? {
             if let Beside::Kept(operation) = beside
-                && self.kept_note(&self.folders().kept(operation)).await.is_ok()
+                && let Ok(note) = self.kept_note(&self.folders().kept(operation)).await
+                && let Some(done) = &note.done
             {
-                kept.push(operation);
+                kept.push(KeptFolder { operation, swapped: swapped(&note, done) });
             }
         }
         Ok(kept)
@@ -330,22 +334,32 @@ impl<'a> Plain<'a> {
         Ok(copies)
     }
 
-    pub(super) async fn tidy(&self, keep: &[CallId], copies_before: Timestamp) -> Result<(), CallError> {
+    pub(super) async fn tidy(
+        &self,
+        own: CallId,
+        now: Timestamp,
+        copies_before: Timestamp,
+    ) -> Result<(), CallError> {
         let folders = self.folders();
         for beside in folders.list().await? {
             let folder = match beside {
-                Beside::Kept(operation) if keep.contains(&operation) => continue,
+                Beside::Kept(operation) if operation == own => continue,
                 Beside::Kept(operation) => {
                     let folder = folders.kept(operation);
                     let note: Option<KeptNote> = folders.note(&folder).await?;
-                    // A swap that failed both ways: all it left stays until a person has looked at it, and so does
-                    // the note by which what was live is found.
-                    if let Some(note) = note.filter(|note| note.done.is_none())
-                        && Identity::of(&self.node.processes, &self.config.data).await? != Some(note.live)
-                    {
-                        continue;
+                    match note {
+                        Some(note) if note.done.is_some() && note.keep_until > now => continue,
+                        // A swap that failed both ways: all it left stays until a person has looked at it, and so
+                        // does the note by which what was live is found.
+                        Some(note)
+                            if note.done.is_none()
+                                && Identity::of(&self.node.processes, &self.config.data).await?
+                                    != Some(note.live) =>
+                        {
+                            continue;
+                        }
+                        _ => folder,
                     }
-                    folder
                 }
                 Beside::Aside(name) => {
                     let folder = folders.beside(&format!("aside-{name}"));

@@ -28,9 +28,10 @@ impl Plain<'_> {
     pub(super) async fn swap(
         &self,
         copy: &AsideCopy,
+        keep_until: Timestamp,
         around: &Circumstances<'_>,
     ) -> Result<Swapped, CallError> {
-        let note = self.begin_swap(copy, around.operation).await?;
+        let note = self.begin_swap(copy, keep_until, around.operation).await?;
         if let Some(done) = &note.done {
             return Ok(swapped(&note, done));
         }
@@ -55,7 +56,12 @@ impl Plain<'_> {
     }
 
     /// Writes down what is about to happen, or reads what was written down before a crash.
-    async fn begin_swap(&self, copy: &AsideCopy, operation: CallId) -> Result<KeptNote, CallError> {
+    async fn begin_swap(
+        &self,
+        copy: &AsideCopy,
+        keep_until: Timestamp,
+        operation: CallId,
+    ) -> Result<KeptNote, CallError> {
         let folders = self.folders();
         let kept = folders.kept(operation);
         if let Some(note) = folders.note(&kept).await? {
@@ -107,6 +113,7 @@ impl Plain<'_> {
             identity(aside.as_path()).await?,
             from_timeline,
             control.timeline,
+            keep_until,
         );
         folders.write_note(&kept, &note).await?;
         Ok(note)
@@ -265,7 +272,7 @@ impl Plain<'_> {
     /// What a swap does up to a point at which the agent then dies.
     pub(super) async fn swap_until(&self, copy: &AsideCopy, around: &Circumstances<'_>, cut: &str) {
         let files = self.node.processes.files(Account::Database);
-        let note = self.begin_swap(copy, around.operation).await.unwrap();
+        let note = self.begin_swap(copy, Timestamp::MAX, around.operation).await.unwrap();
         if cut == "noted" {
             return;
         }
@@ -288,7 +295,8 @@ impl Plain<'_> {
     }
 }
 
-fn swapped(note: &KeptNote, done: &Done) -> Swapped {
+/// What a swap did.
+pub(super) fn swapped(note: &KeptNote, done: &Done) -> Swapped {
     Swapped { from_timeline: note.from_timeline, to_timeline: done.to_timeline, at: done.at }
 }
 

@@ -78,9 +78,16 @@ pub enum StepAction {
         reason: String,
         /// Not to be let go before.
         keep_until: Option<Timestamp>,
+        /// The media belong to it: without their snapshot it is no recovery point.
+        #[serde(default)]
+        with_media: bool,
+        /// Points let go earlier whose backups are gone from the repository by now: nothing needs to know them.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        forget: Vec<PointName>,
     },
-    /// Remembers a restore (or undo) that has swapped, for `backup:window` and `--undo`.
-    RestoreRecord {
+    /// Remembers a restore (or undo) that is about to swap, and the code that comes with it. Whatever fails behind the
+    /// swap, what the restore replaced is found by this.
+    RestoreBegin {
         /// To which moment; absent for an undo.
         to: Option<Timestamp>,
         /// Until when what was replaced is kept.
@@ -94,6 +101,9 @@ pub enum StepAction {
         /// Parts that were brought back.
         scope: RestoreScope,
     },
+    /// Writes down that the restore which [`StepAction::RestoreBegin`] remembered has swapped, for `backup:window` and
+    /// `--undo`.
+    RestoreRecord {},
 
     // --- on lb ----------------------------------------------------------------------------------------------
     /// Has the load balancer send no new requests to a web node, and waits until those in flight have ended; does
@@ -195,20 +205,22 @@ pub enum StepAction {
     DatabaseAccept(AsideCopy),
     /// Stops the live database, exchanges the two folders, starts. What was live is kept under the operation's
     /// id. Output: [`super::Swapped`].
-    DatabaseSwap(AsideCopy),
-    /// Removes backups that no kept recovery point needs, and WAL that no promised moment needs.
+    DatabaseSwap {
+        /// What takes its place.
+        copy: AsideCopy,
+        /// Until when what was live is kept.
+        keep_until: Timestamp,
+    },
+    /// Removes backups that were let go, and WAL that no promised moment needs.
     DatabaseExpire {
-        /// Backup labels of the recovery points that stay; what they build upon stays with them, as does the
-        /// backup that this operation made.
-        keep: Vec<String>,
+        /// Backup labels of recovery points that were let go. A backup that nobody names stays: that a manifest is
+        /// lost is no reason to remove what it was about. So does what a backup that stays builds upon.
+        let_go: Vec<String>,
         /// From here on every moment is promised; of older backups only the state itself.
         wal_since: Timestamp,
     },
-    /// Removes copies and kept folders that are no longer promised.
-    DatabaseTidy {
-        /// Restores whose replaced folder stays; the operation's own does in any case.
-        keep: Vec<CallId>,
-    },
+    /// Removes copies and kept folders that are no longer promised, by their own notes.
+    DatabaseTidy {},
 }
 
 /// A database folder beside the live one, and what it is to become.

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::PackageBuilt;
+use super::{PackageBuilt, Swapped};
 use crate::log::LogSource;
 use crate::status::StatusRow;
 use crate::{Call, CallId, ContentHash, Kind, ReleaseName, Role, SourceName};
@@ -94,11 +94,20 @@ pub struct DatabaseInfoAnswer {
     pub free_bytes: u64,
     /// Bytes of the live database folder.
     pub data_bytes: u64,
-    /// Operations whose replaced folder is still kept.
-    pub kept: Vec<CallId>,
+    /// Folders that restores replaced and that are still kept.
+    pub kept: Vec<KeptFolder>,
     /// Complete copies beside the live data, left by previews, by name.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub copies: Vec<ContentHash>,
+}
+
+/// What a restore replaced, as the note beside it tells.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeptFolder {
+    /// The restore.
+    pub operation: CallId,
+    /// What it did.
+    pub swapped: Swapped,
 }
 
 /// The ancestors of one timeline (a PostgreSQL timeline history file).

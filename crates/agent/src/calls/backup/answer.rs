@@ -35,11 +35,11 @@ pub fn restored(
         optional("backup:publish").then(|| output(outputs, "backup:publish")).transpose()?;
     let actions = || plan.groups.iter().flatten().map(|step| &step.action);
     let origin = actions().find_map(|action| match action {
-        StepAction::DatabaseRestoreAside(copy) | StepAction::DatabaseSwap(copy) => Some(&copy.origin),
+        StepAction::DatabaseRestoreAside(copy) | StepAction::DatabaseSwap { copy, .. } => Some(&copy.origin),
         _ => None,
     });
     let record = actions().find_map(|action| match action {
-        StepAction::RestoreRecord { to, undo_until, code_now, .. } => {
+        StepAction::RestoreBegin { to, undo_until, code_now, .. } => {
             Some((*to, *undo_until, code_now.clone()))
         }
         _ => None,

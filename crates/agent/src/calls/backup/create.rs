@@ -64,7 +64,7 @@ fn plan(
     let mut groups = order.groups(&facts.places);
     // Once it is visible it is there: what is interrupted after that is finished.
     let point_of_no_return = groups.len();
-    groups.push(tidying(&facts.places, &facts.known, &facts.environment.backup, facts.now));
+    groups.push(tidying(facts));
     let code =
         facts.known.code.as_ref().map_or("no code".to_owned(), |code| format!("code {}", code.reference));
     let kind = match order.kind {

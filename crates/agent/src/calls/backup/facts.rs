@@ -4,8 +4,8 @@ use std::path::Path;
 
 use jiff::{SignedDuration, Timestamp};
 use orocloud_protocol::backup::{CodeVersion, PastRestore, RecoveryPoint};
-use orocloud_protocol::node::DatabaseInfoAnswer;
-use orocloud_protocol::{CallError, NodeName, NodeRole};
+use orocloud_protocol::node::{DatabaseInfoAnswer, KeptFolder};
+use orocloud_protocol::{CallError, CallId, NodeName, NodeRole, PointName};
 
 use crate::environment::{Agent, BackupPolicy, Environment};
 use crate::nodes::actions::point::candidate;
@@ -58,6 +58,8 @@ pub struct Known {
     pub points: Vec<PointRecord>,
     /// Restores, oldest first.
     pub restores: Vec<RestoreRecord>,
+    /// Points that were let go, whose backups may still be there.
+    pub let_go: Vec<PointRecord>,
     /// The release that every node is to serve.
     pub code: Option<CodeVersion>,
 }
@@ -66,7 +68,12 @@ impl Known {
     /// Reads it.
     pub fn read(state: &Path) -> Result<Self, CallError> {
         let points = Points::new(state);
-        Ok(Self { points: points.all()?, restores: points.restores()?, code: releases::recorded(state)? })
+        Ok(Self {
+            points: points.all()?,
+            restores: points.restores()?,
+            let_go: points.all_let_go()?,
+            code: releases::recorded(state)?,
+        })
     }
 
     /// Restores that swapped the database, as the rules look at them.
@@ -75,15 +82,6 @@ impl Known {
             .iter()
             .filter(|record| record.restore.to_timeline > 0)
             .map(|record| record.restore.clone())
-            .collect()
-    }
-
-    /// Restores whose replaced side is still promised.
-    pub fn promised(&self, now: Timestamp) -> Vec<orocloud_protocol::CallId> {
-        self.restores
-            .iter()
-            .filter(|record| record.restore.undo_until.is_some_and(|until| until > now))
-            .map(|record| record.restore.operation)
             .collect()
     }
 
@@ -97,15 +95,25 @@ impl Known {
             .collect()
     }
 
-    /// Backup labels of the recovery points that stay.
-    pub fn kept_sets(&self, policy: &BackupPolicy, now: Timestamp) -> Vec<String> {
-        let candidates: Vec<_> = self.points.iter().map(candidate).collect();
-        self.points
-            .iter()
-            .zip(retain(&candidates, policy.keep, now))
-            .filter(|(_, verdict)| verdict.keep)
-            .map(|(record, _)| record.point.database.set.clone())
-            .collect()
+    /// Backup labels of recovery points that were let go, unless a point that stays names the same.
+    pub fn sets_let_go(&self) -> Vec<String> {
+        let stays = |set: &String| self.points.iter().any(|record| record.point.database.set == *set);
+        self.let_go.iter().map(|record| record.point.database.set.clone()).filter(|set| !stays(set)).collect()
+    }
+
+    /// Completes what was written down before a swap by what the database node kept of it: the operation may not
+    /// have come to write down the rest. Where nothing was kept, nothing was swapped.
+    fn complete(&mut self, kept: &[KeptFolder]) {
+        self.restores.retain_mut(|record| {
+            if !record.begun {
+                return true;
+            }
+            let kept = kept.iter().find(|kept| kept.operation == record.restore.operation);
+            if let Some(kept) = kept {
+                record.swapped(&kept.swapped);
+            }
+            kept.is_some()
+        });
     }
 
     /// The code that ran at a moment: of the newest recovery point at or before it, unless a restore or a switch
@@ -138,13 +146,31 @@ pub struct Facts<'a> {
 impl<'a> Facts<'a> {
     /// From what maint has and the database node told.
     pub fn new(config: &'a Agent, info: DatabaseInfoAnswer, now: Timestamp) -> Result<Self, CallError> {
+        let mut known = Known::read(&config.state)?;
+        known.complete(&info.kept);
         Ok(Self {
             environment: &config.environment,
             places: Places::of(&config.environment, &config.node)?.without_withheld(&config.state)?,
             now,
-            known: Known::read(&config.state)?,
+            known,
             info,
         })
+    }
+
+    /// Points let go whose backups are gone from the repository.
+    pub fn gone(&self) -> Vec<PointName> {
+        let there = |set: &str| self.info.backups.iter().any(|backup| backup.set == set);
+        self.known
+            .let_go
+            .iter()
+            .filter(|record| !there(&record.point.database.set))
+            .map(|record| record.point.name.clone())
+            .collect()
+    }
+
+    /// Whether what a restore replaced is still there.
+    pub fn keeps(&self, operation: CallId) -> bool {
+        self.info.kept.iter().any(|kept| kept.operation == operation)
     }
 
     /// Which timeline was live when.

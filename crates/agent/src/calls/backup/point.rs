@@ -4,8 +4,7 @@ use jiff::Timestamp;
 use orocloud_protocol::node::StepAction;
 use orocloud_protocol::{Label, NodeName, PointName};
 
-use super::facts::{Facts, Known, Places};
-use crate::environment::BackupPolicy;
+use super::facts::{Facts, Places};
 use crate::operations::plan::Step;
 use crate::rules::backup_kind::next_kind;
 use crate::rules::retention::every_moment_since;
@@ -27,13 +26,16 @@ pub struct PointOrder<'a> {
     pub kind: &'a str,
     /// With a snapshot of the media.
     pub media: bool,
+    /// Points let go earlier whose backups are gone by now.
+    pub forget: Vec<PointName>,
 }
 
 impl<'a> PointOrder<'a> {
     /// One with media, of the kind whose turn it is.
     pub fn new(topic: &'a str, reason: &'a str, name: PointName, facts: &Facts<'_>) -> Self {
         let kind = next_kind(&facts.info.backups, facts.now);
-        Self { topic, name, label: None, reason, keep_until: None, kind, media: true }
+        let forget = facts.gone();
+        Self { topic, name, label: None, reason, keep_until: None, kind, media: true, forget }
     }
 
     /// What copies: the database, and the media beside it.
@@ -57,6 +59,8 @@ impl<'a> PointOrder<'a> {
             label: self.label.clone(),
             reason: self.reason.to_owned(),
             keep_until: self.keep_until,
+            with_media: self.media,
+            forget: self.forget.clone(),
         };
         step(format!("{}:publish", self.topic), &places.maint, action)
     }
@@ -68,15 +72,14 @@ impl<'a> PointOrder<'a> {
 }
 
 /// Lets go what is kept no longer. A failure harms nobody: the next time does the rest.
-pub fn tidying(places: &Places, known: &Known, policy: &BackupPolicy, now: Timestamp) -> Vec<Step> {
+pub fn tidying(facts: &Facts<'_>) -> Vec<Step> {
     let expire = StepAction::DatabaseExpire {
-        keep: known.kept_sets(policy, now),
-        wal_since: every_moment_since(policy.keep, now),
+        let_go: facts.known.sets_let_go(),
+        wal_since: every_moment_since(facts.environment.backup.keep, facts.now),
     };
-    let tidy = StepAction::DatabaseTidy { keep: known.promised(now) };
-    [("backup:expire", expire), ("database:tidy", tidy)]
+    [("backup:expire", expire), ("database:tidy", StepAction::DatabaseTidy {})]
         .into_iter()
-        .map(|(name, action)| step(name, &places.db, action).soft())
+        .map(|(name, action)| step(name, &facts.places.db, action).soft())
         .collect()
 }
 

@@ -241,7 +241,7 @@ fn decide_undo(operation: CallId, facts: &Facts<'_>) -> Result<Decision, CallErr
             },
         )?;
     let swapped = record.restore.to_timeline > 0;
-    if swapped && !facts.info.kept.contains(&operation) {
+    if swapped && !facts.keeps(operation) {
         return Err(CallError::refused(format!(
             "what the restore {operation} replaced is no longer kept: it was undone, or its time is over"
         ))
@@ -353,6 +353,7 @@ impl Steps<'_> {
     fn restore(&self) -> (Vec<Vec<Step>>, usize) {
         let places = &self.facts.places;
         let mut groups = self.aside();
+        groups.push(vec![step("restore:begin", &places.maint, self.begin())]);
         groups.push(self.on_webs("maintenance:on", || StepAction::MaintenanceOn {
             comment: Some("a backup is being restored".to_owned()),
         }));
@@ -367,7 +368,8 @@ impl Steps<'_> {
         groups.retain(|group| !group.is_empty());
         let point_of_no_return = groups.len();
         if let Some(copy) = &self.decision.database {
-            groups.push(vec![self.on_db("database:swap", StepAction::DatabaseSwap(copy.clone()))]);
+            let swap = StepAction::DatabaseSwap { copy: copy.clone(), keep_until: self.undo_until() };
+            groups.push(vec![self.on_db("database:swap", swap)]);
         }
         if let Some(code) = &self.decision.code {
             let previous = self.facts.known.code.as_ref().map(|now| now.release.clone());
@@ -376,7 +378,7 @@ impl Steps<'_> {
                 previous: previous.clone(),
             }));
         }
-        groups.push(vec![step("restore:record", &places.maint, self.record())]);
+        groups.push(vec![step("restore:record", &places.maint, StepAction::RestoreRecord {})]);
         if let Some(code) = self.decision.code.as_ref().or(self.facts.known.code.as_ref()) {
             groups.push(self.on_webs("cache:clear", || StepAction::ConsoleRun {
                 release: code.release.clone(),
@@ -388,7 +390,7 @@ impl Steps<'_> {
             let order = self.quick_point("backup", "after-restore", &self.names.after);
             groups.extend(order.groups(places));
         }
-        groups.push(tidying(places, &self.facts.known, &self.facts.environment.backup, self.facts.now));
+        groups.push(tidying(self.facts));
         groups.retain(|group| !group.is_empty());
         (groups, point_of_no_return)
     }
@@ -436,10 +438,14 @@ impl Steps<'_> {
         PointOrder { kind, ..PointOrder::new(topic, reason, name.clone(), self.facts) }
     }
 
-    fn record(&self) -> StepAction {
-        StepAction::RestoreRecord {
+    fn undo_until(&self) -> Timestamp {
+        self.facts.undo_until(self.params.keep_old)
+    }
+
+    fn begin(&self) -> StepAction {
+        StepAction::RestoreBegin {
             to: self.decision.to,
-            undo_until: self.facts.undo_until(self.params.keep_old),
+            undo_until: self.undo_until(),
             code_before: self.facts.known.code.clone(),
             code_now: self.decision.code.clone(),
             media: self.decision.media.is_some(),

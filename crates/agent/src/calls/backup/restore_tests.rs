@@ -1,5 +1,5 @@
 use orocloud_protocol::backup::{DatabaseBackup, PastRestore, RecoveryPoint};
-use orocloud_protocol::node::{ArchivedRun, DatabaseInfoAnswer};
+use orocloud_protocol::node::{ArchivedRun, DatabaseInfoAnswer, KeptFolder, Swapped};
 use orocloud_protocol::{ErrorKind, OperationOptions};
 
 use super::*;
@@ -94,6 +94,7 @@ fn facts(environment: &Environment) -> Facts<'_> {
         known: Known {
             points: vec![PointRecord::new(point, None, CallId::from_parts(1, 1))],
             restores: vec![],
+            let_go: vec![],
             code: Some(code("1.1.0", "20261124110000")),
         },
         info: DatabaseInfoAnswer {
@@ -170,6 +171,7 @@ fn a_restore_touches_nothing_live_before_its_point_of_no_return() {
             "safety:publish@maint1 database:replay@db1",
             "database:look@db1",
             "database:accept@db1",
+            "restore:begin@maint1",
             "maintenance:on@web1 maintenance:on@web2",
             "| database:swap@db1",
             "release:switch@web1 release:switch@web2",
@@ -242,7 +244,8 @@ fn an_undo_exchanges_what_is_kept_and_says_what_it_loses() {
     let undo = params(RestoreTarget::Undo(operation));
     let error = planned(&undo, &facts).unwrap_err();
     assert_eq!(error.kind, ErrorKind::Refused);
-    facts.info.kept = vec![operation];
+    let swapped = Swapped { from_timeline: 1, to_timeline: 2, at: at("11:00:00") };
+    facts.info.kept = vec![KeptFolder { operation, swapped }];
     let plan = planned(&undo, &facts).unwrap();
     let steps = drawn(&plan);
     assert_eq!(steps[0], "safety:database@db1");

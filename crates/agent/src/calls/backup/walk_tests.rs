@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use orocloud_protocol::backup::{RestoreParams, RestoreScope, RestoreTarget};
 use orocloud_protocol::node::{Phase, Probe, StepAnswer};
-use orocloud_protocol::{CallId, OperationOptions};
+use orocloud_protocol::{CallError, CallId, OperationOptions};
 use tokio_util::sync::CancellationToken;
 
 use super::facts::Facts;
@@ -29,6 +29,13 @@ impl<'a> Walk<'a> {
     }
 
     async fn run(&self, step: &Step, phase: Phase) -> StepAnswer {
+        match self.attempt(step, phase).await {
+            Ok(answer) => answer,
+            Err(error) => panic!("{} {phase:?}: {error:?}", step.name),
+        }
+    }
+
+    async fn attempt(&self, step: &Step, phase: Phase) -> Result<StepAnswer, CallError> {
         let context = ActionContext {
             node: &self.rig.node,
             coordinator: None,
@@ -38,10 +45,7 @@ impl<'a> Walk<'a> {
             events: EventSink::none(),
             cancel: CancellationToken::new(),
         };
-        match actions::run(&context, phase, &step.action).await {
-            Ok(answer) => answer,
-            Err(error) => panic!("{} {phase:?}: {error:?}", step.name),
-        }
+        actions::run(&context, phase, &step.action).await
     }
 
     async fn act(&mut self, step: &Step) {
@@ -77,7 +81,7 @@ async fn create(rig: &Rig, number: u64) {
     let name = Points::new(&rig.node.config.state).free_name(facts.now).unwrap();
     let order = PointOrder::new("backup", "command", name, &facts);
     let mut groups = order.groups(&facts.places);
-    groups.push(tidying(&facts.places, &facts.known, &facts.environment.backup, facts.now));
+    groups.push(tidying(&facts));
     let mut walk = Walk::new(rig, number);
     for step in groups.iter().flatten() {
         walk.act(step).await;
@@ -215,4 +219,75 @@ async fn every_branch_of_history_stays_within_reach() {
     assert_eq!((window.timeline, live.len()), (Some(6), 1), "{window:?}");
     assert_eq!(window.restores.len(), 5);
     assert_eq!(window.points.len(), 11);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_restore_replaced_is_found_though_nobody_wrote_down_that_it_swapped() {
+    let Some(rig) = Rig::start().await else { return };
+    let moment = disaster(&rig).await;
+    let mut walk = Walk::new(&rig, 2);
+    let plan = planned(&rig, RestoreTarget::Time(moment), None).await;
+    for step in plan.groups.iter().flatten().take_while(|step| step.name != "restore:record") {
+        walk.act(step).await;
+    }
+    assert_eq!((rig.count().await, media(&rig)), (150, vec!["picture".to_owned()]));
+
+    // The next recovery point tidies up: neither the folder nor the media that were replaced may go.
+    create(&rig, 3).await;
+    let facts = facts(&rig).await;
+    let restore = &facts.known.past_restores()[0];
+    assert_eq!((restore.from_timeline, restore.to_timeline, restore.to), (1, 2, Some(moment)));
+    assert!(window::answer(&facts).restores[0].undo_until.is_some());
+    let plan = planned(&rig, RestoreTarget::Undo(walk.operation), None).await;
+    Walk::new(&rig, 4).carry_out(&plan).await;
+    assert_eq!((rig.count().await, media(&rig)), (0, vec!["other".to_owned()]));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_point_is_published_whole_and_no_backup_goes_that_was_not_let_go() {
+    let Some(rig) = Rig::start().await else { return };
+    disaster(&rig).await;
+    let points = Points::new(&rig.node.config.state);
+    let sets = async || -> Vec<String> {
+        facts(&rig).await.info.backups.into_iter().map(|backup| backup.set).collect()
+    };
+
+    // The media failed: behind a point of no return the operation would go on.
+    let facts = facts(&rig).await;
+    let name = points.free_name(facts.now).unwrap();
+    let order = PointOrder::new("backup", "command", name.clone(), &facts);
+    let mut walk = Walk::new(&rig, 2);
+    for step in order.copies(&facts.places).iter().filter(|step| step.name != "backup:media") {
+        walk.act(step).await;
+    }
+    let publication = order.publication(&facts.places);
+    let error = walk.attempt(&publication, Phase::Act).await.unwrap_err();
+    assert!(error.message.contains("not published"), "{error}");
+    assert_eq!(points.get(&name).unwrap(), None);
+
+    // The one that failed never had a manifest, and neither had the full ones, taken by hand.
+    create(&rig, 3).await;
+    create(&rig, 4).await;
+    rig.backup("full").await;
+    create(&rig, 5).await;
+    rig.backup("full").await;
+    let before = sets().await;
+    let all = points.all().unwrap();
+    let [first, built_upon, _, last] = &all[..] else { panic!("{all:?}") };
+    for record in [first, built_upon, last] {
+        let mut record = record.clone();
+        record.point.at = "2020-01-01T00:00:00Z".parse().unwrap();
+        points.publish(&record).unwrap();
+    }
+    create(&rig, 6).await;
+    assert_eq!(points.all_let_go().unwrap().len(), 3);
+    create(&rig, 7).await;
+    let after = sets().await;
+    let gone: Vec<&String> = before.iter().filter(|set| !after.contains(set)).collect();
+    // The other two stay: one that nobody let go builds upon each.
+    assert_eq!(gone, [&last.point.database.set]);
+    create(&rig, 8).await;
+    let mut known: Vec<_> = points.all_let_go().unwrap().into_iter().map(|r| r.point.database.set).collect();
+    known.sort();
+    assert_eq!(known, [first.point.database.set.clone(), built_upon.point.database.set.clone()]);
 }

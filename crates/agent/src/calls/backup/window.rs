@@ -37,7 +37,7 @@ pub fn answer(facts: &Facts<'_>) -> WindowAnswer {
             .past_restores()
             .into_iter()
             .map(|restore| {
-                let kept = facts.info.kept.contains(&restore.operation);
+                let kept = facts.keeps(restore.operation);
                 let undo_until = restore.undo_until.filter(|until| kept && *until > facts.now);
                 PastRestore { undo_until, ..restore }
             })

@@ -11,7 +11,8 @@ use crate::rules::base_choice::rounded_up;
 pub struct BackupSet {
     /// What the wire knows of it.
     pub backup: DatabaseBackup,
-    /// Backups whose files it uses.
+    /// Backups that it goes with: those whose files it uses, and the one it was taken upon, though it may use none of
+    /// that one's files.
     pub references: Vec<String>,
     /// Pages with wrong checksums were found in it.
     pub damaged: bool,
@@ -33,6 +34,7 @@ struct Backup {
     info: Info,
     label: String,
     lsn: Option<Location>,
+    prior: Option<String>,
     reference: Option<Vec<String>>,
     timestamp: Times,
     #[serde(rename = "type")]
@@ -86,7 +88,7 @@ pub(super) fn parse(json: &[u8]) -> Result<Vec<BackupSet>, String> {
                     stored: backup.info.repository.delta,
                 },
                 mark: backup.annotation.remove(super::MARK),
-                references: backup.reference.unwrap_or_default(),
+                references: backup.reference.unwrap_or_default().into_iter().chain(backup.prior).collect(),
                 damaged: backup.error.unwrap_or(false),
             })
         })
@@ -111,7 +113,10 @@ mod tests {
         assert_eq!(last.backup.stop_lsn, "0/8000050");
         assert_eq!(last.backup.stored, 464);
         assert_eq!(last.backup.stopped_at.as_second(), 1_795_538_449);
-        assert_eq!(last.references, ["20261124-164041F"]);
+        assert_eq!(last.references, ["20261124-164041F"; 2]);
+        // pgBackRest removes with a backup what was taken upon it, also where no file of it is used.
+        let elsewhere = CAPTURED.replace(r#""reference":["20261124-164041F"]"#, r#""reference":[]"#);
+        assert_eq!(parse(elsewhere.as_bytes()).unwrap()[1].references, ["20261124-164041F"]);
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use jiff::{SignedDuration, Timestamp};
 use orocloud_protocol::node::{AsideCopy, Marker, Phase, Probe, StepAction, StepAnswer};
-use orocloud_protocol::{CallError, CallId, PointName};
+use orocloud_protocol::{CallError, PointName};
 use serde::Serialize;
 use serde_json::Value;
 
@@ -70,26 +70,25 @@ pub async fn run(
             Phase::Undo => undone(discard_accepted(&keeper, copy).await),
             Phase::Probe => keeper.probe_accept(copy).await.map(StepAnswer::Probed),
         },
-        StepAction::DatabaseSwap(copy) => match phase {
-            Phase::Act => done(&keeper.swap(copy, &around).await?),
+        StepAction::DatabaseSwap { copy, keep_until } => match phase {
+            Phase::Act => done(&keeper.swap(copy, *keep_until, &around).await?),
             Phase::Undo => undone(keeper.swap_back(context.operation).await),
             Phase::Probe => keeper.probe_swap(context.operation).await.map(StepAnswer::Probed),
         },
-        StepAction::DatabaseExpire { keep, wal_since } => match phase {
+        StepAction::DatabaseExpire { let_go, wal_since } => match phase {
             Phase::Act => {
-                expire(context, keep, *wal_since).await?;
+                expire(context, let_go, *wal_since).await?;
                 Ok(StepAnswer::Done(Value::Null))
             }
             Phase::Undo => Ok(StepAnswer::Undone),
             // May be repeated: what is gone is not found again.
             Phase::Probe => Ok(StepAnswer::Probed(Probe::NotDone)),
         },
-        StepAction::DatabaseTidy { keep } => match phase {
+        StepAction::DatabaseTidy {} => match phase {
             Phase::Act => {
-                let mut keep: Vec<CallId> = keep.clone();
-                keep.push(context.operation);
-                let before = Timestamp::now().checked_sub(COPY_KEPT).unwrap_or(Timestamp::MIN);
-                keeper.tidy(&keep, before).await?;
+                let now = Timestamp::now();
+                let before = now.checked_sub(COPY_KEPT).unwrap_or(Timestamp::MIN);
+                keeper.tidy(context.operation, now, before).await?;
                 Ok(StepAnswer::Done(Value::Null))
             }
             Phase::Undo => Ok(StepAnswer::Undone),
@@ -150,29 +149,26 @@ async fn backup(
     }
 }
 
-async fn expire(context: &ActionContext<'_>, keep: &[String], wal_since: Timestamp) -> Result<(), CallError> {
+async fn expire(
+    context: &ActionContext<'_>,
+    let_go: &[String],
+    wal_since: Timestamp,
+) -> Result<(), CallError> {
     let engine = engine(context)?;
     let sets = engine.backups().await?;
-    let own = format!("{}/", context.operation);
-    let mut kept: BTreeSet<String> = keep.iter().cloned().collect();
-    kept.extend(
-        sets.iter()
-            .filter(|set| set.mark.as_deref().is_some_and(|mark| mark.starts_with(&own)))
-            .map(|set| set.backup.set.clone()),
-    );
     // Newest first: what builds upon another goes before it.
-    for set in expendable(&sets, &kept).into_iter().rev() {
+    for set in expendable(&sets, &let_go.iter().cloned().collect()).into_iter().rev() {
         engine.expire(&set, &context.events).await?;
     }
     engine.expire_wal(full_backups_since(&sets, wal_since), &context.events).await
 }
 
-/// Backups that nothing kept needs, oldest first. The newest one always stays.
-fn expendable(sets: &[BackupSet], kept: &BTreeSet<String>) -> Vec<String> {
+/// Of the backups that were let go, those that no other one needs, oldest first. The newest one always stays.
+fn expendable(sets: &[BackupSet], let_go: &BTreeSet<String>) -> Vec<String> {
     let needed: BTreeSet<&str> = sets
         .iter()
         .enumerate()
-        .filter(|(index, set)| kept.contains(&set.backup.set) || index + 1 == sets.len())
+        .filter(|(index, set)| !let_go.contains(&set.backup.set) || index + 1 == sets.len())
         .flat_map(|(_, set)| std::iter::once(&set.backup.set).chain(&set.references))
         .map(String::as_str)
         .collect();
@@ -242,11 +238,13 @@ mod tests {
             set("B_1", &["B"], "2026-11-08T01:00:00Z"),
             set("C", &[], "2026-11-15T00:00:00Z"),
         ];
-        let expendable = |kept: &[&str]| expendable(&sets, &kept.iter().map(|k| (*k).to_owned()).collect());
-        assert_eq!(expendable(&["A_1"]), ["A_2", "B", "B_1"]);
-        assert_eq!(expendable(&["A_2"]), ["B", "B_1"]);
-        assert_eq!(expendable(&["B"]), ["A", "A_1", "A_2", "B_1"]);
-        assert_eq!(expendable(&[]), ["A", "A_1", "A_2", "B", "B_1"]);
+        let expendable =
+            |let_go: &[&str]| expendable(&sets, &let_go.iter().map(|set| (*set).to_owned()).collect());
+        assert_eq!(expendable(&["A", "A_2", "B", "B_1", "C"]), ["A_2", "B", "B_1"]);
+        assert_eq!(expendable(&["A", "A_1", "B", "B_1"]), ["B", "B_1"]);
+        assert_eq!(expendable(&["A", "A_1", "A_2", "B_1", "unheard-of"]), ["A", "A_1", "A_2", "B_1"]);
+        // Nobody said anything of them: a lost manifest takes no backup along.
+        assert_eq!(expendable(&[]), [""; 0]);
         let since = |moment: &str| full_backups_since(&sets, moment.parse().unwrap());
         // Every moment from the 9th on needs B and what follows; from the 20th on C alone.
         assert_eq!(since("2026-11-09T00:00:00Z"), 2);

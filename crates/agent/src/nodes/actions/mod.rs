@@ -138,7 +138,7 @@ pub async fn run(
         StepAction::MediaSnapshot { .. } | StepAction::MediaAside { .. } | StepAction::MediaSwap { .. } => {
             media::run(context, phase, action).await
         }
-        StepAction::PointPublish { .. } | StepAction::RestoreRecord { .. } => {
+        StepAction::PointPublish { .. } | StepAction::RestoreBegin { .. } | StepAction::RestoreRecord {} => {
             point::run(context, phase, action).await
         }
         StepAction::DatabasePrepare { .. }
@@ -149,8 +149,8 @@ pub async fn run(
         | StepAction::DatabaseLook(_)
         | StepAction::DatabaseRest(_)
         | StepAction::DatabaseAccept(_)
-        | StepAction::DatabaseSwap(_)
-        | StepAction::DatabaseTidy { .. }
+        | StepAction::DatabaseSwap { .. }
+        | StepAction::DatabaseTidy {}
         | StepAction::DatabaseExpire { .. } => database::run(context, phase, action).await,
         StepAction::SourceFetch { reference, release } => {
             carry_out(&source::Fetch { reference, release }, phase, context).await

@@ -35,13 +35,26 @@ pub async fn run(
                 None => Probe::NotDone,
             })),
         },
-        StepAction::RestoreRecord { .. } => match phase {
-            Phase::Act => record(context, &points, action),
+        StepAction::RestoreBegin { code_now, .. } => match phase {
+            Phase::Act => begin(context, &points, action),
             Phase::Undo => {
+                if let Some(code) = code_now {
+                    releases::unrecord(&context.node.config.state, &code.release)?;
+                }
                 points.forget_restore(context.operation)?;
                 Ok(StepAnswer::Undone)
             }
-            Phase::Probe => Ok(StepAnswer::Probed(Probe::NotDone)),
+            // Again it writes the same.
+            Phase::Probe => Ok(StepAnswer::Probed(Probe::Partial)),
+        },
+        StepAction::RestoreRecord {} => match phase {
+            Phase::Act => record(context, &points),
+            // What was begun forgets it.
+            Phase::Undo => Ok(StepAnswer::Undone),
+            Phase::Probe => Ok(StepAnswer::Probed(match points.restore(context.operation)? {
+                Some(record) if !record.begun => Probe::Done(Value::Null),
+                _ => Probe::NotDone,
+            })),
         },
         _ => Err(CallError::internal("not a step of recovery points")),
     }
@@ -61,13 +74,22 @@ async fn publish(
     points: &Points,
     action: &StepAction,
 ) -> Result<StepAnswer, CallError> {
-    let StepAction::PointPublish { point, label, reason, keep_until } = action else {
+    let StepAction::PointPublish { point, label, reason, keep_until, with_media, forget } = action else {
         return Err(CallError::internal("not a publication"));
     };
     // `safety:publish` takes what `safety:database` and `safety:media` made.
     let topic = context.step.split(':').next().unwrap_or(context.step);
     let database: DatabaseBackup = output(context.outputs, &format!("{topic}:database"))?;
     let media: Option<MediaSnapshot> = match context.outputs.get(&format!("{topic}:media")) {
+        // Behind a point of no return the operation goes on without what failed; half a point would be found only
+        // when it is needed.
+        None if *with_media => {
+            return Err(CallError::failed(format!(
+                "recovery point {point} is not published: there is no snapshot of its media"
+            ))
+            .hint("see what went wrong with them, then take one: orocloud-cli backup:create"));
+        }
+        // Null where there were no media yet.
         None | Some(Value::Null) => None,
         Some(_) => Some(output(context.outputs, &format!("{topic}:media"))?),
     };
@@ -84,16 +106,19 @@ async fn publish(
     };
     points.publish(&PointRecord::new(made.clone(), *keep_until, context.operation))?;
     // The point is there; that old ones stay a little longer does not make it fail.
-    if let Err(error) = let_go(context, points).await {
+    if let Err(error) = let_go(context, points, forget).await {
         let text = format!("old recovery points could not be removed: {error}");
         context.events.emit(EventBody::Note { level: NoteLevel::Warning, text });
     }
     value(&made).map(StepAnswer::Done)
 }
 
-/// Removes manifests that the rule no longer keeps, and then their media snapshots. The database's backups go by a
-/// step of their own, on the database node.
-async fn let_go(context: &ActionContext<'_>, points: &Points) -> Result<(), CallError> {
+/// Lets manifests go that the rule no longer keeps, and then their media snapshots. The database's backups go by a
+/// step of a later operation, on the database node.
+async fn let_go(context: &ActionContext<'_>, points: &Points, forget: &[PointName]) -> Result<(), CallError> {
+    for name in forget {
+        points.forget(name)?;
+    }
     let records = points.all()?;
     let candidates: Vec<Candidate> = records.iter().map(candidate).collect();
     let keep = context.node.config.environment.backup.keep;
@@ -102,7 +127,7 @@ async fn let_go(context: &ActionContext<'_>, points: &Points) -> Result<(), Call
         if verdict.keep || record.operation == context.operation {
             continue;
         }
-        points.remove(&record.point.name)?;
+        points.let_go(&record.point.name)?;
         snapshots.extend(record.point.media.as_ref().map(|media| media.snapshot.clone()));
         let text = format!("recovery point {} has expired and is removed", record.point.name);
         context.events.emit(EventBody::Note { level: NoteLevel::Info, text });
@@ -130,32 +155,39 @@ pub fn candidate(record: &PointRecord) -> Candidate {
     Candidate { name: record.point.name.clone(), at: record.point.at, keep_until: record.keep_until }
 }
 
-fn record(
-    context: &ActionContext<'_>,
-    points: &Points,
-    action: &StepAction,
-) -> Result<StepAnswer, CallError> {
-    let StepAction::RestoreRecord { to, undo_until, code_before, code_now, media, scope } = action else {
-        return Err(CallError::internal("not the record of a restore"));
+fn begin(context: &ActionContext<'_>, points: &Points, action: &StepAction) -> Result<StepAnswer, CallError> {
+    let StepAction::RestoreBegin { to, undo_until, code_before, code_now, media, scope } = action else {
+        return Err(CallError::internal("not the begin of a restore"));
     };
+    let restore = PastRestore {
+        operation: context.operation,
+        at: Timestamp::now(),
+        to: *to,
+        from_timeline: 0,
+        to_timeline: 0,
+        undo_until: Some(*undo_until),
+    };
+    let code_after = code_now.clone().or_else(|| code_before.clone());
+    let mut record = RestoreRecord::new(restore, *scope, *media, code_before.clone(), code_after);
+    record.begun = true;
+    points.record_restore(&record)?;
+    if let Some(code) = code_now {
+        releases::record(&context.node.config.state, code)?;
+    }
+    Ok(StepAnswer::Done(Value::Null))
+}
+
+fn record(context: &ActionContext<'_>, points: &Points) -> Result<StepAnswer, CallError> {
+    let mut record = points
+        .restore(context.operation)?
+        .ok_or_else(|| CallError::internal("nothing was written down before the swap"))?;
     // The code alone was brought back: nothing was swapped.
     let swapped: Swapped = match context.outputs.get("database:swap") {
         Some(_) => output(context.outputs, "database:swap")?,
         None => Swapped { from_timeline: 0, to_timeline: 0, at: Timestamp::now() },
     };
-    let restore = PastRestore {
-        operation: context.operation,
-        at: swapped.at,
-        to: *to,
-        from_timeline: swapped.from_timeline,
-        to_timeline: swapped.to_timeline,
-        undo_until: Some(*undo_until),
-    };
-    if let Some(code) = code_now {
-        releases::record(&context.node.config.state, code)?;
-    }
-    let code_after = code_now.clone().or_else(|| code_before.clone());
-    points.record_restore(&RestoreRecord::new(restore, *scope, *media, code_before.clone(), code_after))?;
+    record.swapped(&swapped);
+    points.record_restore(&record)?;
     Ok(StepAnswer::Done(Value::Null))
 }
 
