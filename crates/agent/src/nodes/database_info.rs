@@ -1,7 +1,7 @@
 //! The answer to `node.database-info`: what the database node knows of its timelines, backups and archive.
 
 use orocloud_protocol::CallError;
-use orocloud_protocol::node::DatabaseInfoAnswer;
+use orocloud_protocol::node::{ArchivedRun, DatabaseInfoAnswer};
 
 use super::NodeRef;
 use crate::engines::pgbackrest::PgBackRest;
@@ -31,7 +31,8 @@ pub async fn answer(node: &NodeRef) -> Result<DatabaseInfoAnswer, CallError> {
         keeper.kept(),
         keeper.copies(),
     );
-    let (health, archive) = (health?, archive?);
+    let (health, mut archive) = (health?, archive?);
+    note_holes(node, config, &engine, &mut archive.runs).await;
     // A data folder that is gone is one of the reasons to restore; the restore itself says what it misses.
     let room = room.unwrap_or_else(|error| Room {
         data_bytes: 0,
@@ -47,7 +48,7 @@ pub async fn answer(node: &NodeRef) -> Result<DatabaseInfoAnswer, CallError> {
     let searched =
         archive.runs.iter().filter(|run| Some(run.timeline) == presumed).max_by_key(|run| run.last.clone());
     let last_commit_at = match (health.running, searched) {
-        (false, Some(run)) => last_archived_commit(node, config, &engine, &run.last).await.unwrap_or(None),
+        (false, Some(run)) => last_archived_commit(node, config, &engine, run).await.unwrap_or(None),
         _ => None,
     };
     Ok(DatabaseInfoAnswer {
@@ -84,14 +85,29 @@ async fn tables(config: &Database, running: bool) -> u64 {
     }
 }
 
-/// Fetches segments from the newest on, until one holds a commit.
+/// Looks up the last commit in front of each hole in the archive. There is hardly ever one.
+async fn note_holes(node: &NodeRef, config: &Database, engine: &PgBackRest<'_>, runs: &mut [ArchivedRun]) {
+    for index in 0..runs.len() {
+        let run = &runs[index];
+        if runs.iter().any(|other| other.timeline == run.timeline && other.first > run.last) {
+            // What cannot be read is as good as missing; then the time of the file has to do.
+            let commit = last_archived_commit(node, config, engine, run).await.unwrap_or(None);
+            runs[index].last_commit_at = commit;
+        }
+    }
+}
+
+/// Fetches segments of an unbroken run, from its newest on, until one holds a commit.
 async fn last_archived_commit(
     node: &NodeRef,
     config: &Database,
     engine: &PgBackRest<'_>,
-    newest: &str,
+    run: &ArchivedRun,
 ) -> Result<Option<jiff::Timestamp>, CallError> {
-    let Some(mut segment) = Segment::parse(newest, DEFAULT_SEGMENT_SIZE) else { return Ok(None) };
+    let Some(mut segment) = Segment::parse(&run.last, DEFAULT_SEGMENT_SIZE) else { return Ok(None) };
+    // Whoever else asks meanwhile would use the same folder.
+    static TURN: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
+    let _turn = TURN.lock().await;
     let files = node.processes.files(Account::Database);
     let mut folder = config.data.file_name().unwrap_or_default().to_owned();
     folder.push(".last-commit");
@@ -106,7 +122,7 @@ async fn last_archived_commit(
             Ok(false) => break,
             Err(error) => Err(error),
         };
-        if !matches!(found, Ok(None)) || segment.number == 0 {
+        if !matches!(found, Ok(None)) || name <= run.first {
             break;
         }
         segment.number -= 1;

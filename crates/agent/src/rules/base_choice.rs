@@ -266,7 +266,7 @@ fn carried_until(
                     .map(|switch| (switch.0 / DEFAULT_SEGMENT_SIZE).saturating_sub(1))
                     .unwrap_or(at.number);
                 if last_needed >= at.number && !run.is_some_and(|run| contains(run, last_needed)) {
-                    return Carried::To(run.and_then(|run| run.last_at));
+                    return Carried::To(run.and_then(end_before_hole));
                 }
                 at = Segment { timeline: next, number: last_needed + 1 };
             }
@@ -282,11 +282,17 @@ fn carried_until(
                     {
                         Carried::ToTheEnd
                     }
-                    (run, _) => Carried::To(run.and_then(|run| run.last_at)),
+                    (run, _) => Carried::To(run.and_then(end_before_hole)),
                 };
             }
         }
     }
+}
+
+/// The last moment that can be reached in front of a hole. When its last segment was archived tells too much: what was
+/// committed meanwhile is in the hole already.
+fn end_before_hole(run: &ArchivedRun) -> Option<Timestamp> {
+    run.last_commit_at.or(run.last_at)
 }
 
 fn contains(run: &ArchivedRun, number: u64) -> bool {
@@ -346,7 +352,13 @@ mod tests {
 
     fn run(timeline: u32, first: u64, last: u64, last_at: &str) -> ArchivedRun {
         let name = |number| Segment { timeline, number }.name(DEFAULT_SEGMENT_SIZE);
-        ArchivedRun { timeline, first: name(first), last: name(last), last_at: Some(at(last_at)) }
+        ArchivedRun {
+            timeline,
+            first: name(first),
+            last: name(last),
+            last_at: Some(at(last_at)),
+            last_commit_at: None,
+        }
     }
 
     /// One branch, two backups, no gap.
@@ -517,7 +529,9 @@ mod tests {
     fn missing_wal_is_found_and_named() {
         let mut info = plain();
         // B stops in segment 16; 12 is gone, so A reaches to 10:30 only.
-        info.archived = vec![run(1, 1, 11, "10:30:00"), run(1, 13, 20, "11:59:00")];
+        info.archived = vec![run(1, 1, 11, "10:31:00"), run(1, 13, 20, "11:59:00")];
+        // Archived a little later than the last commit in it.
+        info.archived[0].last_commit_at = Some(at("10:30:00"));
         check(
             &info,
             &[],

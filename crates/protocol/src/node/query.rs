@@ -130,6 +130,9 @@ pub struct ArchivedRun {
     pub last: String,
     /// When the last one was archived.
     pub last_at: Option<Timestamp>,
+    /// Time of the last commit in it; looked up only where a hole follows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_commit_at: Option<Timestamp>,
 }
 
 /// Which logs the node has.

@@ -111,6 +111,7 @@ fn facts(environment: &Environment) -> Facts<'_> {
                 first: "000000010000000000000001".into(),
                 last: "000000010000000000000009".into(),
                 last_at: Some(at("11:59:00")),
+                last_commit_at: None,
             }],
             obstacles: vec![],
             free_bytes: 10_000_000_000,

@@ -67,6 +67,7 @@ pub(super) fn parse(json: &[u8]) -> Result<Archive, String> {
                 first: name.clone(),
                 last: name,
                 last_at,
+                last_commit_at: None,
             }),
         }
         last = Some(segment);
