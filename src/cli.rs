@@ -221,6 +221,18 @@ pub fn glance(arguments: &[OsString]) -> Glance {
     glance
 }
 
+/// A sentence that quotes what was typed, without the middle of what is endless.
+fn shortened(text: &str) -> String {
+    const BEGINNING: usize = 300;
+    const END: usize = 200;
+    let length = text.chars().count();
+    if length <= BEGINNING + END {
+        return text.to_owned();
+    }
+    let beginning = text.chars().take(BEGINNING);
+    beginning.chain(" … ".chars()).chain(text.chars().skip(length - END)).collect()
+}
+
 /// A mistake on the command line as our own kind of error, or the help that was asked for.
 pub fn explain(error: &clap::Error, command: Option<&str>) -> Result<String, CallError> {
     use clap::error::ErrorKind as Kind;
@@ -230,11 +242,12 @@ pub fn explain(error: &clap::Error, command: Option<&str>) -> Result<String, Cal
     }
     let mut lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
     let first = lines.next().unwrap_or_default();
-    let mut told = CallError::new(ErrorKind::Usage, first.strip_prefix("error: ").unwrap_or(first));
+    let mut told =
+        CallError::new(ErrorKind::Usage, shortened(first.strip_prefix("error: ").unwrap_or(first)));
     for line in
         lines.take_while(|line| !line.starts_with("Usage:") && !line.starts_with("For more information"))
     {
-        told = told.because(line.strip_prefix("tip: ").unwrap_or(line));
+        told = told.because(shortened(line.strip_prefix("tip: ").unwrap_or(line)));
     }
     Err(told.hint(match command {
         Some(command) => format!("see its options: orocloud-cli {command} --help"),

@@ -184,13 +184,13 @@ impl Ui {
 
     /// An answer as JSON, readable.
     pub fn json<T: Serialize>(&mut self, value: &T) -> io::Result<()> {
-        let text = serde_json::to_string_pretty(value)?;
+        let text = escape::in_json(serde_json::to_string_pretty(value)?);
         self.line(&text)
     }
 
     /// One line of a stream of JSON.
     pub fn json_line<T: Serialize>(&mut self, value: &T) -> io::Result<()> {
-        let text = serde_json::to_string(value)?;
+        let text = escape::in_json(serde_json::to_string(value)?);
         self.line(&text)
     }
 
@@ -222,7 +222,7 @@ impl Ui {
     /// A value as one JSON line on stderr.
     pub fn err_json<T: Serialize>(&mut self, value: &T) {
         if !self.manner.quiet {
-            let text = serde_json::to_string(value).unwrap_or_default();
+            let text = escape::in_json(serde_json::to_string(value).unwrap_or_default());
             self.err_line(&text);
         }
     }
@@ -231,7 +231,7 @@ impl Ui {
     pub fn error(&mut self, error: &CallError) {
         if self.format == Format::Json {
             let told = serde_json::json!({ "error": error, "exit_code": error.kind.exit_code() });
-            self.err_line(&told.to_string());
+            self.err_line(&escape::in_json(told.to_string()));
             return;
         }
         let label = self.paint_err(Style::Error, "error:");

@@ -1,13 +1,17 @@
 //! End to end: the real CLI against a real sandbox. One binary, a module a topic.
 
 mod accounts;
+mod border;
 mod crash;
 mod deploying;
 mod identity;
 mod locking;
+mod lost;
+mod memory;
 mod scripts;
 mod side_by_side;
 mod story;
 mod support;
+mod tailing;
 mod targets;
 mod upgrading;

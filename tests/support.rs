@@ -1,5 +1,8 @@
 //! What every test needs: a sandbox, the CLI as some caller, answers of the shop.
 
+pub mod relay;
+pub mod wire;
+
 use std::io::Write;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};

@@ -38,9 +38,36 @@ pub fn strip(text: &str) -> String {
     plain
 }
 
+/// JSON that a terminal can show too: the control characters that JSON lets stand, and those that turn the direction
+/// of writing, by their numbers. They stand inside of strings only, so that what is read is the same.
+pub fn in_json(text: String) -> String {
+    if text.bytes().all(|byte| byte < 0x7f) {
+        return text;
+    }
+    let mut plain = String::with_capacity(text.len());
+    for character in text.chars() {
+        match character {
+            '\u{7f}'..='\u{9f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => {
+                plain.push_str(&format!("\\u{:04x}", u32::from(character)));
+            }
+            c => plain.push(c),
+        }
+    }
+    plain
+}
+
 #[cfg(test)]
 mod tests {
-    use super::strip;
+    use super::{in_json, strip};
+
+    #[test]
+    fn json_means_the_same_and_moves_no_cursor() {
+        let value = serde_json::json!({ "line": "ä ✔ \u{1b}[31m\u{9b}2J\u{7f}\u{202e}txt" });
+        let text = in_json(value.to_string());
+        assert!(!text.contains(|c: char| c.is_control() || c == '\u{202e}'), "{text:?}");
+        assert!(text.contains("ä ✔"), "{text:?}");
+        assert_eq!(serde_json::from_str::<serde_json::Value>(&text).unwrap(), value);
+    }
 
     #[test]
     fn only_text_is_left() {

@@ -1,6 +1,8 @@
 //! People who call: their keys, certificates and the configuration of their jump host.
 
-use std::fs;
+use std::fs::Permissions;
+use std::io::Write;
+use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 
 use jiff::Timestamp;
@@ -156,5 +158,11 @@ key = "{key}"
         user = entrance.user,
         key = caller.key.display(),
     );
-    fs::write(path, text).context(|| format!("cannot write {}", path.display()))
+    // Beside and renamed: a call that runs meanwhile must not read half of it.
+    let failed = || format!("cannot write {}", path.display());
+    let folder = path.parent().ok_or_else(|| crate::Error::new(failed()))?;
+    let mut file = tempfile::NamedTempFile::new_in(folder).context(failed)?;
+    file.write_all(text.as_bytes()).context(failed)?;
+    file.as_file().set_permissions(Permissions::from_mode(0o644)).context(failed)?;
+    file.persist(path).map_err(|error| error.error).context(failed).map(drop)
 }

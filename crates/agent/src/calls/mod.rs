@@ -238,7 +238,12 @@ fn quoted(value: &str) -> String {
 }
 
 fn params_of<C: Call>(params: Value) -> Result<C::Params, CallError> {
-    let params = if params.is_null() { Value::Object(serde_json::Map::new()) } else { params };
-    serde_json::from_value(params)
-        .map_err(|error| CallError::usage(format!("the parameters of {} are wrong: {error}", C::METHOD)))
+    let wrong = |why: String| CallError::usage(format!("the parameters of {} are wrong: {why}", C::METHOD));
+    let params = match params {
+        Value::Null => Value::Object(serde_json::Map::new()),
+        Value::Object(params) => Value::Object(params),
+        // What has names only would otherwise be read by its places too.
+        _ => return Err(wrong("expected an object".to_owned())),
+    };
+    serde_json::from_value(params).map_err(|error| wrong(error.to_string()))
 }
