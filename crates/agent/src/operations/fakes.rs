@@ -94,6 +94,8 @@ pub(super) fn plan() -> OperationPlan<()> {
     OperationPlan {
         groups: vec![vec![step("a")], vec![step("b"), step("c")], vec![step("d")]],
         point_of_no_return: 1,
+        undone_until: 0,
+        cancelled_until: 0,
         summary: Vec::new(),
         loses: Vec::new(),
         destructive: false,

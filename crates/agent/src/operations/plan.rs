@@ -15,6 +15,13 @@ pub struct OperationPlan<A = StepAction> {
     /// Index of the first group that is finished rather than undone when the operation is interrupted; the
     /// number of groups when everything can be undone.
     pub point_of_no_return: usize,
+    /// Groups before this one, also behind the point of no return, are undone when one of them fails, though they are
+    /// finished when they are interrupted. At the least the group at the point itself is among them.
+    #[serde(default)]
+    pub undone_until: usize,
+    /// Up to this group it may be cancelled, where that is behind the point of no return.
+    #[serde(default)]
+    pub cancelled_until: usize,
     /// Sentences for a person: from where, to where.
     pub summary: Vec<String>,
     /// What will be lost.
@@ -84,7 +91,26 @@ impl<A> OperationPlan<A> {
         summary: Vec<String>,
     ) -> Self {
         let digest = super::hash(blake3::hash(summary.join("\n").as_bytes()));
-        Self { groups, point_of_no_return, summary, loses: Vec::new(), destructive: false, digest }
+        Self {
+            groups,
+            point_of_no_return,
+            undone_until: 0,
+            cancelled_until: 0,
+            summary,
+            loses: Vec::new(),
+            destructive: false,
+            digest,
+        }
+    }
+
+    /// Whether all is undone when this group fails.
+    pub fn turns_back_at(&self, group: usize) -> bool {
+        group <= self.point_of_no_return || group < self.undone_until
+    }
+
+    /// The group at whose beginning it is too late to cancel.
+    pub fn cancelled_until(&self) -> usize {
+        self.point_of_no_return.max(self.cancelled_until)
     }
 
     /// The steps as they are shown.

@@ -103,6 +103,8 @@ fn plan(fails: Option<&str>) -> OperationPlan<MakeFile> {
     OperationPlan {
         groups: vec![vec![step("a")], vec![step("b"), step("c")], vec![step("d")], vec![step("e")]],
         point_of_no_return: 2,
+        undone_until: 0,
+        cancelled_until: 0,
         summary: Vec::new(),
         loses: Vec::new(),
         destructive: false,
@@ -373,4 +375,34 @@ fn a_destructive_plan_wants_the_digest_it_was_shown_with_and_the_name() {
             assert_eq!(begun.is_ok(), good, "{given:?} {begun:?}");
         }
     });
+}
+
+#[test]
+fn what_fails_behind_the_point_is_undone_as_far_as_the_plan_says_and_what_is_interrupted_is_finished() {
+    let turning = |fails| OperationPlan { point_of_no_return: 1, undone_until: 3, ..plan(fails) };
+    for (fails, left) in [("c", vec![]), ("d", vec![]), ("e", vec!["a", "b", "c", "d"])] {
+        let folder = tempfile::tempdir().unwrap();
+        let operation = id(1);
+        let outcome = runtime().block_on(async {
+            let operations = open(folder.path(), None);
+            operations.start(new_operation(operation), async { Ok(turning(Some(fails))) }).await.unwrap();
+            end_of(&operations, operation).await.1
+        });
+        assert!(outcome.is_err(), "{fails}");
+        assert_eq!(files_of(folder.path()), left, "{fails} fails");
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let operation = id(2);
+    let runtime = runtime();
+    runtime.block_on(async {
+        let operations = open(folder.path(), Some(("d", Point::InTheAct)));
+        operations.start(new_operation(operation), async { Ok(turning(None)) }).await.unwrap();
+        while !folder.path().join("files/hanging").exists() {
+            tokio::task::yield_now().await;
+        }
+    });
+    runtime.shutdown_background();
+    let (_, outcome, _) = restart(folder.path(), operation);
+    assert!(outcome.is_ok());
+    assert_eq!(files_of(folder.path()), STEPS);
 }

@@ -75,6 +75,8 @@ fn plan(
     Ok(OperationPlan {
         groups,
         point_of_no_return,
+        undone_until: 0,
+        cancelled_until: 0,
         summary: vec![format!(
             "recovery point {} of {}: a {kind} backup of the database, the media, {code}",
             order.name, facts.environment.name

@@ -78,6 +78,8 @@ pub fn plan(
     Ok(OperationPlan {
         groups,
         point_of_no_return,
+        undone_until: 0,
+        cancelled_until: 0,
         summary: decision.summary.clone(),
         loses: if params.preview { Vec::new() } else { decision.loses.clone() },
         destructive: !params.preview,

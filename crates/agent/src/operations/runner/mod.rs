@@ -127,18 +127,19 @@ impl<E: Executor> Runner<E> {
     /// Group after group.
     async fn forward(&mut self, from: usize) -> Ended {
         let returned = self.plan.point_of_no_return;
+        let too_late = self.plan.cancelled_until();
         let mut fault = None;
         for index in from..self.plan.groups.len() {
-            let wanted = if index == returned { self.cancel.close() } else { self.cancel.check() };
-            if index <= returned
+            let wanted = if index == too_late { self.cancel.close() } else { self.cancel.check() };
+            if index <= too_late
                 && let Err(cancelled) = wanted
             {
                 return self.backward(cancelled).await;
             }
             let Some(error) = self.act(index).await else { continue };
-            if index <= returned {
-                // Nothing behind the point has run, and nodes must not differ for longer than that step takes.
-                let cancelled = if index < returned { self.cancel.check().err() } else { None };
+            if self.plan.turns_back_at(index) {
+                // Nodes must not differ for longer than that step takes.
+                let cancelled = if index < too_late { self.cancel.check().err() } else { None };
                 return self.backward(cancelled.unwrap_or(error)).await;
             }
             fault.get_or_insert(error);
@@ -173,7 +174,7 @@ impl<E: Executor> Runner<E> {
             places = away.iter().map(|(place, _)| *place).collect();
             match self.leave(index, Phase::Act, away).await {
                 Ok(()) => break,
-                Err(why) if index <= self.plan.point_of_no_return => return fault.or(Some(why.error)),
+                Err(why) if self.plan.turns_back_at(index) => return fault.or(Some(why.error)),
                 // What stays is to be reached: the rest cannot be done without it.
                 Err(why) => patience = why.patience,
             }
@@ -424,8 +425,8 @@ impl<E: Executor> Runner<E> {
             shared: Arc::clone(&self.shared),
             at: (index, place),
             outputs: self.outputs.clone(),
-            // What is past the point of no return is finished, whoever wants to cancel.
-            cancel: if index < returned {
+            // What can be cancelled no more is finished, whoever wants to.
+            cancel: if index < self.plan.cancelled_until() {
                 self.cancel.token().child_token()
             } else {
                 CancellationToken::new()
