@@ -153,6 +153,8 @@ pub struct Web {
     pub web_service: String,
     /// The node's own front, past the load balancer.
     pub url: String,
+    /// The same, past the maintenance page too; nobody else may reach it.
+    pub check_url: Option<String>,
     /// nginx's `stub_status`.
     pub status_url: String,
     /// PHP-FPM's status page, as JSON.
@@ -175,6 +177,12 @@ impl App {
     /// The link to the current release.
     pub fn current(&self) -> PathBuf {
         self.app_root.join("www")
+    }
+
+    /// Links to the release before the current one, and to the one that was unpacked last and may be about to follow: the
+    /// web server finds assets there that pages of another node name.
+    pub fn neighbours(&self) -> [PathBuf; 2] {
+        ["previous", "next"].map(|name| self.app_root.join(name))
     }
 
     /// Where one release is unpacked.

@@ -7,7 +7,7 @@ use crate::accounts::Duty;
 use crate::blueprint::Blueprint;
 use crate::ca::{self, Authority};
 use crate::error::{Context, Result};
-use crate::hosts::{ENVIRONMENT, HOSTS, Host, POSTGRESQL_PORT, SSH_PORT};
+use crate::hosts::{CHECK_PORT, ENVIRONMENT, HOSTS, Host, POSTGRESQL_PORT, SSH_PORT};
 use crate::postgres::BIN;
 use crate::service::{Ready, Service};
 
@@ -198,6 +198,7 @@ maintenance_file = "{maintenance}"
 fpm_service = "php-fpm"
 web_service = "nginx"
 url = "{url}"
+check_url = "http://{check}/"
 status_url = "{url}nginx-status"
 fpm_status_url = "{url}fpm-status?json"
 
@@ -210,6 +211,7 @@ files = ["{fpm}"]
 "#,
         root = node.application("").display(),
         maintenance = node.application("shared/maintenance").display(),
+        check = blueprint.addresses.real_port(host, CHECK_PORT),
         environment = node.etc("app.env").display(),
         access = node.log("access.log").display(),
         error = node.log("error.log").display(),

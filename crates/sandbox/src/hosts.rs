@@ -13,6 +13,8 @@ pub const ENVIRONMENT: &str = "acme-prod1";
 pub const SSH_PORT: u16 = 2222;
 /// Port of nginx and of HAProxy.
 pub const HTTP_PORT: u16 = 8080;
+/// Where nginx of a web node answers its own agent past the maintenance page; no relay leads there.
+pub const CHECK_PORT: u16 = 8081;
 /// Port of PostgreSQL.
 pub const POSTGRESQL_PORT: u16 = 5432;
 

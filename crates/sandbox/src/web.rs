@@ -6,7 +6,7 @@ use std::path::Path;
 use crate::accounts::{Accounts, Duty};
 use crate::blueprint::Blueprint;
 use crate::error::{Context, Result};
-use crate::hosts::{HTTP_PORT, Host};
+use crate::hosts::{CHECK_PORT, HTTP_PORT, Host};
 use crate::service::{Folder, Ready, Service, signal};
 
 /// Writes what a web node needs and gives its services and its folders under /run.
@@ -128,6 +128,7 @@ http {{
 
     server {{
         listen {address};
+        listen {check};
         root {www}/public;
         # Looked up once a request: one that runs while `www` is switched stays in its release, and says so.
         set $resolved "";
@@ -145,6 +146,10 @@ http {{
         if (-f {maintenance}) {{
             set $page maintenance;
         }}
+        # The agent looks at a release before visitors do.
+        if ($server_port = {check_port}) {{
+            set $page "";
+        }}
         error_page 503 @page;
         location @page {{
             root {pages};
@@ -158,7 +163,13 @@ http {{
             if ($page) {{
                 return 503;
             }}
-            try_files $uri /index.php$is_args$args;
+            try_files $uri @other_release;
+        }}
+
+        # While nodes are switched a page of one may name assets that another has in the release before or after.
+        location @other_release {{
+            root {root};
+            try_files /next/public$uri /previous/public$uri /index.php$is_args$args;
         }}
 
         location = /index.php {{
@@ -204,6 +215,9 @@ http {{
         fpm = layout.run("php/fpm.sock").display(),
         status = layout.run("php/status.sock").display(),
         address = blueprint.addresses.real_port(host, HTTP_PORT),
+        check = blueprint.addresses.real_port(host, CHECK_PORT),
+        check_port = CHECK_PORT,
+        root = layout.application("").display(),
         www = layout.application("www").display(),
         maintenance = layout.application("shared/maintenance").display(),
         pages = layout.etc("pages").display(),

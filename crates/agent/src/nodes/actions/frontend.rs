@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use orocloud_protocol::node::{FrontendChecked, Probe};
-use orocloud_protocol::{CallError, ErrorKind, NodeRole, ReleaseName};
+use orocloud_protocol::{CallError, ErrorKind, EventBody, NodeRole, NoteLevel, ReleaseName};
 use serde_json::Value;
 use tokio::time::{Instant, sleep};
 
@@ -34,7 +34,18 @@ impl Action for Check<'_> {
         let status = match &context.node.config.web {
             Some(web) => {
                 let host = http::host_of(&environment.url);
-                self.until_good(context, &web.url, host, Some(web)).await?
+                match (web.maintenance_file.exists(), &web.check_url) {
+                    (false, _) => self.until_good(context, &web.url, host, Some(web)).await?,
+                    (true, Some(past_the_page)) => {
+                        self.until_good(context, past_the_page, host, Some(web)).await?
+                    }
+                    (true, None) => {
+                        let text = "the maintenance page is up, and agent.toml has no check_url to look past it: the release is not looked at";
+                        let text = text.to_owned();
+                        context.events.emit(EventBody::Note { level: NoteLevel::Warning, text });
+                        503
+                    }
+                }
             }
             None => {
                 // One answer a node and one more: every node that the load balancer sends to should be among them.
