@@ -50,6 +50,8 @@ complete -c orocloud-cli -n "__fish_orocloud_cli_needs_command" -f -a "log:view"
 complete -c orocloud-cli -n "__fish_orocloud_cli_needs_command" -f -a "operation:cancel" -d 'Cancel an operation'
 complete -c orocloud-cli -n "__fish_orocloud_cli_needs_command" -f -a "operation:list" -d 'List the operations that run'
 complete -c orocloud-cli -n "__fish_orocloud_cli_needs_command" -f -a "operation:wait" -d 'Wait for the end of an operation and give its exit code'
+complete -c orocloud-cli -n "__fish_orocloud_cli_needs_command" -f -a "release:list" -d 'List releases: the current one, those kept, and what became of the others'
+complete -c orocloud-cli -n "__fish_orocloud_cli_needs_command" -f -a "release:rollback" -d 'Serve an earlier release again'
 complete -c orocloud-cli -n "__fish_orocloud_cli_needs_command" -f -a "status" -d 'Show what works and what does not, worst first'
 complete -c orocloud-cli -n "__fish_orocloud_cli_needs_command" -f -a "upgrade" -d 'Upgrade code and database, with maintenance mode'
 complete -c orocloud-cli -n "__fish_orocloud_cli_needs_command" -f -a "upgrade:source" -d 'Upgrade the code alone, without maintenance mode'
@@ -263,6 +265,7 @@ complete -c orocloud-cli -n "__fish_orocloud_cli_using_subcommand log:view" -s h
 complete -c orocloud-cli -n "__fish_orocloud_cli_using_subcommand operation:cancel" -l format -d '`table` for people, `json` for scripts' -r
 complete -c orocloud-cli -n "__fish_orocloud_cli_using_subcommand operation:cancel" -s E -l env -d 'Environment to talk to; default: OROCLOUD_ENV, then `default` of the configuration' -r
 complete -c orocloud-cli -n "__fish_orocloud_cli_using_subcommand operation:cancel" -l log -d 'Append a copy of what is printed to FILE, with times and without colours' -r -F
+complete -c orocloud-cli -n "__fish_orocloud_cli_using_subcommand operation:cancel" -l give-up -d 'End one that does not go on by itself as it stands'
 complete -c orocloud-cli -n "__fish_orocloud_cli_using_subcommand operation:cancel" -l json -d 'The same as --format=json'
 complete -c orocloud-cli -n "__fish_orocloud_cli_using_subcommand operation:cancel" -s q -l quiet -d 'Print errors only'
 complete -c orocloud-cli -n "__fish_orocloud_cli_using_subcommand operation:cancel" -s v -l verbose -d 'Print more: -v output of programs, -vv and -vvv more detail'
@@ -298,6 +301,38 @@ complete -c orocloud-cli -n "__fish_orocloud_cli_using_subcommand operation:wait
 complete -c orocloud-cli -n "__fish_orocloud_cli_using_subcommand operation:wait" -l no-ansi -d 'Use no colours; so does the variable NO_COLOR'
 complete -c orocloud-cli -n "__fish_orocloud_cli_using_subcommand operation:wait" -s V -l version -d 'Print the version, and the agents\' versions as of the last calls; never connects'
 complete -c orocloud-cli -n "__fish_orocloud_cli_using_subcommand operation:wait" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c orocloud-cli -n "__fish_orocloud_cli_using_subcommand release:list" -l page -d 'Page to show, from 1' -r
+complete -c orocloud-cli -n "__fish_orocloud_cli_using_subcommand release:list" -l per-page -d 'Rows a page' -r
+complete -c orocloud-cli -n "__fish_orocloud_cli_using_subcommand release:list" -l format -d '`table` for people, `json` for scripts, `csv` for spreadsheets' -r -f -a "table\t'For people'
+json\t'The call\'s own answer as JSON; messages and errors are JSON lines on stderr'
+csv\t'Comma-separated values with a header, for lists'"
+complete -c orocloud-cli -n "__fish_orocloud_cli_using_subcommand release:list" -s E -l env -d 'Environment to talk to; default: OROCLOUD_ENV, then `default` of the configuration' -r
+complete -c orocloud-cli -n "__fish_orocloud_cli_using_subcommand release:list" -l log -d 'Append a copy of what is printed to FILE, with times and without colours' -r -F
+complete -c orocloud-cli -n "__fish_orocloud_cli_using_subcommand release:list" -l json -d 'The same as --format=json'
+complete -c orocloud-cli -n "__fish_orocloud_cli_using_subcommand release:list" -s q -l quiet -d 'Print errors only'
+complete -c orocloud-cli -n "__fish_orocloud_cli_using_subcommand release:list" -s v -l verbose -d 'Print more: -v output of programs, -vv and -vvv more detail'
+complete -c orocloud-cli -n "__fish_orocloud_cli_using_subcommand release:list" -s n -l no-interaction -d 'Never ask; what destroys something then needs --force'
+complete -c orocloud-cli -n "__fish_orocloud_cli_using_subcommand release:list" -l ansi -d 'Use colours even without a terminal'
+complete -c orocloud-cli -n "__fish_orocloud_cli_using_subcommand release:list" -l no-ansi -d 'Use no colours; so does the variable NO_COLOR'
+complete -c orocloud-cli -n "__fish_orocloud_cli_using_subcommand release:list" -s V -l version -d 'Print the version, and the agents\' versions as of the last calls; never connects'
+complete -c orocloud-cli -n "__fish_orocloud_cli_using_subcommand release:list" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c orocloud-cli -n "__fish_orocloud_cli_using_subcommand release:rollback" -l wait-lock -d 'Wait for a lock that another operation holds, instead of exit code 6 at once' -r
+complete -c orocloud-cli -n "__fish_orocloud_cli_using_subcommand release:rollback" -l timeout -d 'Stop watching after this time, with exit code 8; the operation goes on' -r
+complete -c orocloud-cli -n "__fish_orocloud_cli_using_subcommand release:rollback" -l operation-id -d 'Id of the operation, made by you: the same id again attaches instead of starting twice' -r
+complete -c orocloud-cli -n "__fish_orocloud_cli_using_subcommand release:rollback" -l format -d '`table` for people, `json` for scripts' -r
+complete -c orocloud-cli -n "__fish_orocloud_cli_using_subcommand release:rollback" -s E -l env -d 'Environment to talk to; default: OROCLOUD_ENV, then `default` of the configuration' -r
+complete -c orocloud-cli -n "__fish_orocloud_cli_using_subcommand release:rollback" -l log -d 'Append a copy of what is printed to FILE, with times and without colours' -r -F
+complete -c orocloud-cli -n "__fish_orocloud_cli_using_subcommand release:rollback" -l detach -d 'Start it, print its id and leave; follow it with log:view --follow'
+complete -c orocloud-cli -n "__fish_orocloud_cli_using_subcommand release:rollback" -l ignore-window -d 'Start although a maintenance window is near'
+complete -c orocloud-cli -n "__fish_orocloud_cli_using_subcommand release:rollback" -l dry-run -d 'Show what it would do and change nothing'
+complete -c orocloud-cli -n "__fish_orocloud_cli_using_subcommand release:rollback" -l json -d 'The same as --format=json'
+complete -c orocloud-cli -n "__fish_orocloud_cli_using_subcommand release:rollback" -s q -l quiet -d 'Print errors only'
+complete -c orocloud-cli -n "__fish_orocloud_cli_using_subcommand release:rollback" -s v -l verbose -d 'Print more: -v output of programs, -vv and -vvv more detail'
+complete -c orocloud-cli -n "__fish_orocloud_cli_using_subcommand release:rollback" -s n -l no-interaction -d 'Never ask; what destroys something then needs --force'
+complete -c orocloud-cli -n "__fish_orocloud_cli_using_subcommand release:rollback" -l ansi -d 'Use colours even without a terminal'
+complete -c orocloud-cli -n "__fish_orocloud_cli_using_subcommand release:rollback" -l no-ansi -d 'Use no colours; so does the variable NO_COLOR'
+complete -c orocloud-cli -n "__fish_orocloud_cli_using_subcommand release:rollback" -s V -l version -d 'Print the version, and the agents\' versions as of the last calls; never connects'
+complete -c orocloud-cli -n "__fish_orocloud_cli_using_subcommand release:rollback" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c orocloud-cli -n "__fish_orocloud_cli_using_subcommand status" -l format -d '`table` for people, `json` for scripts' -r
 complete -c orocloud-cli -n "__fish_orocloud_cli_using_subcommand status" -s E -l env -d 'Environment to talk to; default: OROCLOUD_ENV, then `default` of the configuration' -r
 complete -c orocloud-cli -n "__fish_orocloud_cli_using_subcommand status" -l log -d 'Append a copy of what is printed to FILE, with times and without colours' -r -F

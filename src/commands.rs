@@ -8,6 +8,7 @@ mod env;
 pub mod help;
 mod log;
 mod operation;
+mod release;
 mod restore;
 mod status;
 mod upgrade;
@@ -79,6 +80,8 @@ pub const COMMANDS: &[Entry] = &[
     entry::<operation::Cancel>("operation:cancel", &[]),
     entry::<operation::List>("operation:list", &[]),
     entry::<operation::Wait>("operation:wait", &[]),
+    entry::<release::List>("release:list", &[]),
+    entry::<release::Rollback>("release:rollback", &[]),
     entry::<status::Status>("status", &[]),
     entry::<upgrade::Upgrade>("upgrade", &[]),
     entry::<upgrade::Source>("upgrade:source", &[]),

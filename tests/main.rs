@@ -15,3 +15,4 @@ mod support;
 mod tailing;
 mod targets;
 mod upgrading;
+mod upgrading_under_load;

@@ -3,14 +3,18 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use jiff::Timestamp;
 use orocloud_protocol::backup::CodeVersion;
-use orocloud_protocol::{CallError, ReleaseName};
+use orocloud_protocol::{CallError, CallId, ContentHash, ReleaseName};
 use serde::{Deserialize, Serialize};
 
 use crate::environment::App;
 
-/// The newest format of `current-release.json` that this build reads.
+/// The newest format of `current-release.json` and `releases.json` that this build reads.
 const FORMAT: u32 = 1;
+
+/// How many releases the list remembers; far fewer are kept on the nodes.
+const REMEMBERED: usize = 200;
 
 /// `state/current-release.json` on maint.
 #[derive(Debug, Serialize, Deserialize)]
@@ -22,28 +26,109 @@ struct Recorded {
     previous: Option<CodeVersion>,
 }
 
+/// `state/releases.json` on maint: what was switched to, oldest first.
+#[derive(Debug, Default, Serialize, Deserialize)]
+struct History {
+    format: u32,
+    releases: Vec<Entry>,
+}
+
+/// A release that every node was, or was to be, switched to.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Entry {
+    /// What it is.
+    pub version: CodeVersion,
+    /// The operation that brought it.
+    pub operation: CallId,
+    /// Key id of its caller.
+    pub by: String,
+    /// When it was brought.
+    pub at: Timestamp,
+    /// When it last proved good; never, for one that failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub accepted_at: Option<Timestamp>,
+    /// The schema of the database that it worked with then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub schema: Option<ContentHash>,
+}
+
+impl Entry {
+    /// One that has yet to prove good.
+    pub fn new(version: CodeVersion, operation: CallId, by: &str, at: Timestamp) -> Self {
+        Self { version, operation, by: by.to_owned(), at, accepted_at: None, schema: None }
+    }
+}
+
 fn file(state: &Path) -> PathBuf {
     state.join("current-release.json")
 }
 
+fn history_file(state: &Path) -> PathBuf {
+    state.join("releases.json")
+}
+
 fn read(state: &Path) -> Result<Recorded, CallError> {
-    let path = file(state);
-    let cannot = |error: &dyn std::fmt::Display| {
-        CallError::failed(format!("{} cannot be read", path.display())).because(error)
-    };
-    match orocloud_durable::read_json::<Recorded>(&path).map_err(|error| cannot(&error))? {
-        Some(recorded) if recorded.format > FORMAT => {
-            Err(cannot(&format!("format is {}, this agent reads {FORMAT}", recorded.format)))
-        }
-        Some(recorded) => Ok(recorded),
-        None => Ok(Recorded { format: FORMAT, current: None, previous: None }),
-    }
+    let none = || Recorded { format: FORMAT, current: None, previous: None };
+    load(&file(state), |recorded: &Recorded| recorded.format).map(|recorded| recorded.unwrap_or_else(none))
 }
 
 fn write(state: &Path, recorded: &Recorded) -> Result<(), CallError> {
-    let path = file(state);
-    orocloud_durable::write_json(&path, recorded, 0o644)
+    store(&file(state), recorded)
+}
+
+fn load<T: serde::de::DeserializeOwned>(
+    path: &Path,
+    format: impl Fn(&T) -> u32,
+) -> Result<Option<T>, CallError> {
+    let cannot = |error: &dyn std::fmt::Display| {
+        CallError::failed(format!("{} cannot be read", path.display())).because(error)
+    };
+    match orocloud_durable::read_json::<T>(path).map_err(|error| cannot(&error))? {
+        Some(found) if format(&found) > FORMAT => {
+            Err(cannot(&format!("format is {}, this agent reads {FORMAT}", format(&found))))
+        }
+        found => Ok(found),
+    }
+}
+
+fn store<T: Serialize>(path: &Path, value: &T) -> Result<(), CallError> {
+    orocloud_durable::write_json(path, value, 0o644)
         .map_err(|error| CallError::failed(format!("{} cannot be written", path.display())).because(error))
+}
+
+/// Every release that was switched to, also such as failed, oldest first.
+pub fn history(state: &Path) -> Result<Vec<Entry>, CallError> {
+    let history: Option<History> = load(&history_file(state), |history: &History| history.format)?;
+    Ok(history.unwrap_or_default().releases)
+}
+
+/// Adds a release to the list. Again for the same one changes nothing.
+pub fn enter(state: &Path, entry: Entry) -> Result<(), CallError> {
+    let mut releases = history(state)?;
+    if releases.iter().any(|known| known.version.release == entry.version.release) {
+        return Ok(());
+    }
+    releases.push(entry);
+    let forgotten = releases.len().saturating_sub(REMEMBERED);
+    releases.drain(..forgotten);
+    store(&history_file(state), &History { format: FORMAT, releases })
+}
+
+/// Remembers that a release has proved good, and with which schema. One that is not in the list was brought before
+/// there was one: nothing is known of it.
+pub fn accept(
+    state: &Path,
+    release: &ReleaseName,
+    schema: Option<ContentHash>,
+    at: Timestamp,
+) -> Result<(), CallError> {
+    let mut releases = history(state)?;
+    let Some(entry) = releases.iter_mut().find(|entry| entry.version.release == *release) else {
+        return Ok(());
+    };
+    entry.accepted_at = Some(at);
+    entry.schema = schema;
+    store(&history_file(state), &History { format: FORMAT, releases })
 }
 
 /// The release that every web node is to serve, as recorded on maint; `None` before the first deployment.
@@ -132,7 +217,26 @@ mod tests {
         unrecord(state, &two.release).unwrap();
         unrecord(state, &two.release).unwrap();
         assert_eq!(recorded(state).unwrap(), Some(one));
+        assert_eq!(history(state).unwrap(), []);
         std::fs::write(file(state), r#"{"format":2,"current":null,"previous":null}"#).unwrap();
         assert!(recorded(state).unwrap_err().to_string().contains("format is 2"));
+    }
+
+    #[test]
+    fn only_what_was_accepted_counts_as_good() {
+        let folder = tempfile::tempdir().unwrap();
+        let state = folder.path();
+        let at: Timestamp = "2026-11-24T10:32:00Z".parse().unwrap();
+        let entry =
+            |release: &str| Entry::new(version(release), CallId::from_parts(1, 1), "dora (developer)", at);
+        enter(state, entry("20261124103200")).unwrap();
+        enter(state, entry("20261124103200")).unwrap();
+        enter(state, entry("20261124113200")).unwrap();
+        let schema: ContentHash = "b".repeat(64).parse().unwrap();
+        accept(state, &"20261124103200".parse().unwrap(), Some(schema.clone()), at).unwrap();
+        accept(state, &"20260101000000".parse().unwrap(), None, at).unwrap();
+        let known = history(state).unwrap();
+        let seen: Vec<_> = known.iter().map(|entry| (entry.accepted_at, entry.schema.clone())).collect();
+        assert_eq!(seen, [(Some(at), Some(schema)), (None, None)]);
     }
 }

@@ -61,8 +61,8 @@ impl Rig {
             serde_json::from_value(json!({"reference": reference, "user_password": "a good one"})).unwrap();
         let places = Places::of(&config.environment, &config.node).unwrap();
         let release = deploy::release_name(jiff::Timestamp::now()).unwrap();
-        deploy::plan(&config.environment, &places, &params, &release, &"2026-11-24-1032".parse().unwrap())
-            .unwrap()
+        let point = "2026-11-24-1032".parse().unwrap();
+        deploy::plan(&config.environment, &places, &params, &release, &point, "dora").unwrap()
     }
 
     async fn run(&self, step: &Step, phase: Phase) -> Result<StepAnswer, CallError> {

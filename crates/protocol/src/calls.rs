@@ -53,6 +53,8 @@ calls! {
     OperationCancel => crate::operation::Cancel,
     OperationList => crate::operation::List,
     OperationWait => crate::operation::Wait,
+    ReleaseList => crate::release::List,
+    ReleaseRollback => crate::release::Rollback,
     Status => crate::status::Status,
     Upgrade => crate::upgrade::Upgrade,
     UpgradeSource => crate::upgrade::UpgradeSource,
@@ -87,6 +89,8 @@ impl Method {
             | Self::OperationCancel
             | Self::OperationList
             | Self::OperationWait
+            | Self::ReleaseList
+            | Self::ReleaseRollback
             | Self::Status
             | Self::Upgrade
             | Self::UpgradeSource => false,

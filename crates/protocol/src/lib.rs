@@ -20,6 +20,7 @@ pub mod environment;
 pub mod log;
 pub mod node;
 pub mod operation;
+pub mod release;
 pub mod status;
 pub mod upgrade;
 

@@ -18,7 +18,7 @@ const V1_0_0: Files = files!("1.0.0":
     "composer.lock",
     "gitignore",
     "orocloud.yaml",
-    "public/css/shop.css",
+    "public/css/shop-1.css",
     "public/index.php",
     "src/Cache.php",
     "src/Console/AboutCommand.php",
@@ -38,9 +38,14 @@ const V1_0_0: Files = files!("1.0.0":
     "src/Web/FrontController.php",
     "templates/home.html",
 );
-const V1_0_1: Files = files!("1.0.1": "public/css/shop.css", "templates/home.html");
+const V1_0_1: Files = files!("1.0.1": "public/css/shop-2.css", "templates/home.html");
 const V1_0_2_BADCONFIG: Files = files!("1.0.2-badconfig": "orocloud.yaml");
 const V1_1_0: Files = files!("1.1.0": "src/Console/OrderStatisticsCommand.php", "src/Schema/Version2.php");
+const V1_2_0_HALFWAY: Files = files!("1.2.0-halfway":
+    "orocloud.yaml",
+    "src/Console/ReviewImportCommand.php",
+    "src/Schema/Version3.php",
+);
 const V2_0_0_BROKEN: Files = files!("2.0.0-broken": "src/Schema/Version3.php");
 const MAIN: Files = files!("main": "NOTES.md");
 
@@ -54,16 +59,19 @@ struct Commit {
     branch: &'static str,
     message: &'static str,
     files: Files,
+    /// Files of its parent that it no longer has.
+    removed: &'static [&'static str],
 }
 
-const COMMITS: [Commit; 6] = [
-    Commit { version: "1.0.0", parent: None, branch: "main", message: "A shop", files: V1_0_0 },
+const COMMITS: [Commit; 7] = [
+    Commit { version: "1.0.0", parent: None, branch: "main", message: "A shop", files: V1_0_0, removed: &[] },
     Commit {
         version: "1.0.1",
         parent: Some("1.0.0"),
         branch: "main",
         message: "A friendlier page",
         files: V1_0_1,
+        removed: &["public/css/shop-1.css"],
     },
     Commit {
         version: "1.0.2-badconfig",
@@ -71,16 +79,40 @@ const COMMITS: [Commit; 6] = [
         branch: "configuration",
         message: "Damage orocloud.yaml",
         files: V1_0_2_BADCONFIG,
+        removed: &[],
     },
-    Commit { version: "1.1.0", parent: Some("1.0.1"), branch: "main", message: "Coupons", files: V1_1_0 },
+    Commit {
+        version: "1.1.0",
+        parent: Some("1.0.1"),
+        branch: "main",
+        message: "Coupons",
+        files: V1_1_0,
+        removed: &[],
+    },
+    Commit {
+        version: "1.2.0-halfway",
+        parent: Some("1.1.0"),
+        branch: "reviews",
+        message: "Reviews, imported from a service that is gone",
+        files: V1_2_0_HALFWAY,
+        removed: &[],
+    },
     Commit {
         version: "2.0.0-broken",
         parent: Some("1.1.0"),
         branch: "carts",
         message: "Carts, with a mistake in the migration",
         files: V2_0_0_BROKEN,
+        removed: &[],
     },
-    Commit { version: "main", parent: Some("1.1.0"), branch: "main", message: "Take notes", files: MAIN },
+    Commit {
+        version: "main",
+        parent: Some("1.1.0"),
+        branch: "main",
+        message: "Take notes",
+        files: MAIN,
+        removed: &[],
+    },
 ];
 
 /// 2026-01-05 09:00 UTC, a day between two commits: fixed dates make fixed commit ids.
@@ -106,6 +138,9 @@ pub fn fast_import_stream() -> String {
         }
         if commit.version != "main" {
             file(&mut stream, "VERSION", &format!("{}\n", commit.version));
+        }
+        for path in commit.removed {
+            let _ = writeln!(stream, "D {path}");
         }
         for (path, content) in commit.files {
             file(&mut stream, if *path == "gitignore" { ".gitignore" } else { path }, content);

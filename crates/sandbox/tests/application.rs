@@ -105,7 +105,7 @@ fn the_sample_application_works() {
             assert!(page.body.contains(fact), "{fact} in {}", page.body);
         }
     }
-    assert!(get(sandbox.shop_url(), "/css/shop.css").unwrap().body.contains("color: #222"));
+    assert!(get(sandbox.shop_url(), "/css/shop-1.css").unwrap().body.contains("color: #222"));
     assert_eq!(request("POST", sandbox.shop_url(), "/order").unwrap().status, 201);
     assert_eq!(sandbox.psql("select count(*) from orders").unwrap(), "27");
     assert!(get(sandbox.shop_url(), "/slow?ms=50").unwrap().body.contains("after 50 ms"));

@@ -6,8 +6,9 @@ use orocloud_protocol::{CallError, NodeName, Reference, ReleaseName};
 
 use crate::calls::backup::facts::Places;
 use crate::calls::backup::point::step;
+use crate::calls::status::Answers;
 use crate::environment::Environment;
-use crate::operations::plan::Step;
+use crate::operations::plan::{OperationPlan, Step};
 
 /// A version on its way to the web nodes.
 #[derive(Clone, Copy, Debug)]
@@ -22,6 +23,8 @@ pub struct CodeOrder<'a> {
     pub reference: &'a Reference,
     /// What is served until then; nothing at the first deployment.
     pub before: Option<&'a CodeVersion>,
+    /// Key id of whoever brings it.
+    pub by: &'a str,
 }
 
 impl CodeOrder<'_> {
@@ -90,9 +93,19 @@ impl CodeOrder<'_> {
 
     /// The record of what every node is to serve.
     pub fn record(&self) -> Step {
-        let action =
-            StepAction::ReleaseRecord { release: self.release.clone(), reference: self.reference.clone() };
+        let action = StepAction::ReleaseRecord {
+            release: self.release.clone(),
+            reference: self.reference.clone(),
+            by: self.by.to_owned(),
+        };
         self.maint("release:record", action)
+    }
+
+    /// The word that it is good, with the schema that it works with; groups that follow the checks.
+    pub fn accept(&self) -> Vec<Vec<Step>> {
+        let schema = Step::new("database:schema", &self.places.db, StepAction::DatabaseSchema {}).soft();
+        let accept = StepAction::ReleaseAccept { release: self.release.clone() };
+        vec![vec![schema], vec![self.maint("release:accept", accept)]]
     }
 
     /// The one moment in which nodes differ.
@@ -139,4 +152,17 @@ pub fn all_are_there(
         }
     }
     Ok(())
+}
+
+/// Whether the maintenance page is up on a web node, whoever put it there: then the load balancer shows no release.
+pub fn page_is_up(webs: &Answers) -> bool {
+    webs.iter().any(|(_, answer)| answer.as_ref().is_ok_and(|answer| answer.maintenance == Some(true)))
+}
+
+/// The release that was served when this was planned.
+pub fn release_before(plan: &OperationPlan) -> Option<ReleaseName> {
+    plan.groups.iter().flatten().find_map(|step| match &step.action {
+        StepAction::ReleaseSwitch { previous, .. } => previous.clone(),
+        _ => None,
+    })
 }

@@ -82,8 +82,10 @@ pub fn plan(
     params: &DeployParams,
     release: &ReleaseName,
     point: &PointName,
+    by: &str,
 ) -> Result<OperationPlan, CallError> {
-    let order = CodeOrder { environment, places: nodes, release, reference: &params.reference, before: None };
+    let reference = &params.reference;
+    let order = CodeOrder { environment, places: nodes, release, reference, before: None, by };
     let application_url = params.application_url.clone().unwrap_or_else(|| environment.url.clone());
     let commands = ConsoleCommands::Install {
         application_url: application_url.clone(),
@@ -118,6 +120,7 @@ pub fn plan(
         media: true,
         forget: Vec::new(),
     };
+    groups.extend(order.accept());
     groups.extend(first_point.groups(nodes));
     groups.push(order.tidy(std::slice::from_ref(release)));
     let web: Vec<&str> = nodes.webs.iter().map(NodeName::as_str).collect();
@@ -145,7 +148,8 @@ impl OperationCall for Deploy {
         refuse_when_deployed(params, releases::recorded(&config.state)?.as_ref(), &webs)?;
         let now = Timestamp::now();
         let point = Points::new(&config.state).free_name(now)?;
-        plan(&config.environment, &places, params, &release_name(now)?, &point)
+        let release = release_name(now)?;
+        plan(&config.environment, &places, params, &release, &point, &context.caller.key_id)
     }
 
     fn answer(daemon: &DaemonRef, done: &Done<'_, DeployParams>) -> Result<DeployAnswer, CallError> {
@@ -217,7 +221,8 @@ mod tests {
         let places = Places::of(&environment, &maint).unwrap();
         let release = release_name("2026-11-24T10:32:00Z".parse().unwrap()).unwrap();
         let plan =
-            plan(&environment, &places, &params(), &release, &"2026-11-24-1032".parse().unwrap()).unwrap();
+            plan(&environment, &places, &params(), &release, &"2026-11-24-1032".parse().unwrap(), "dora")
+                .unwrap();
         let shown: Vec<String> = plan
             .planned_steps()
             .iter()
@@ -245,6 +250,8 @@ mod tests {
                 "frontend:check web1",
                 "frontend:check web2",
                 "frontend:check maint1",
+                "database:schema db1",
+                "release:accept maint1",
                 "backup:database db1",
                 "backup:media maint1",
                 "backup:publish maint1",

@@ -11,6 +11,7 @@ pub mod log;
 pub mod node;
 pub mod operation;
 pub mod operation_log;
+pub mod release;
 pub mod status;
 pub mod upgrade;
 
@@ -128,6 +129,10 @@ pub async fn dispatch(
             query::<wire::operation::Wait>(params, async |p| self::operation::wait(context, p, &events).await)
                 .await
         }
+        Method::ReleaseList => {
+            query::<wire::release::List>(params, async |p| release::list(context, p).await).await
+        }
+        Method::ReleaseRollback => operation::<wire::release::Rollback>(context, params, &events).await,
         Method::Status => {
             query::<wire::status::Status>(params, async |p| status::status(context, p).await).await
         }
@@ -171,6 +176,7 @@ pub fn answer(daemon: &DaemonRef, finished: &Finished<'_, StepAction>) -> Result
         Method::BackupCreate => answer_of::<wire::backup::Create>(daemon, finished),
         Method::BackupRestore => answer_of::<wire::backup::Restore>(daemon, finished),
         Method::Deploy => answer_of::<wire::deploy::Deploy>(daemon, finished),
+        Method::ReleaseRollback => answer_of::<wire::release::Rollback>(daemon, finished),
         Method::Upgrade => answer_of::<wire::upgrade::Upgrade>(daemon, finished),
         Method::UpgradeSource => answer_of::<wire::upgrade::UpgradeSource>(daemon, finished),
         Method::BackupList
@@ -183,6 +189,7 @@ pub fn answer(daemon: &DaemonRef, finished: &Finished<'_, StepAction>) -> Result
         | Method::OperationCancel
         | Method::OperationList
         | Method::OperationWait
+        | Method::ReleaseList
         | Method::Status
         | Method::NodeStep
         | Method::NodeStatus

@@ -10,7 +10,7 @@ use orocloud_protocol::upgrade::{Upgrade, UpgradeAnswer, UpgradeParams, UpgradeS
 use orocloud_protocol::{CallError, OperationOptions, PointName, ReleaseName};
 
 use crate::calls::backup::facts::{Facts, Places};
-use crate::calls::backup::point::PointOrder;
+use crate::calls::backup::point::{PointOrder, step};
 use crate::calls::code::{self, CodeOrder};
 use crate::calls::deploy::release_name;
 use crate::calls::status::{Answers, ask_all};
@@ -18,6 +18,7 @@ use crate::calls::{Context, Done, OperationCall, backup, quoted};
 use crate::operations::plan::{OperationPlan, Step, output};
 use crate::points::Points;
 use crate::releases;
+use crate::rules::releases::kept;
 use crate::server::DaemonRef;
 
 /// The command as a person would type it.
@@ -53,6 +54,8 @@ fn deployed(recorded: Option<CodeVersion>, params: &UpgradeParams) -> Result<Cod
 /// What the plan is made from.
 struct Ground<'a> {
     order: CodeOrder<'a>,
+    /// What is served.
+    before: &'a CodeVersion,
     params: &'a UpgradeParams,
     /// Releases that stay afterwards.
     keep: Vec<ReleaseName>,
@@ -104,8 +107,13 @@ impl Ground<'_> {
         groups.push(order.switch());
         groups.push(order.check_each());
         groups.push(self.check_front());
+        groups.retain(|group| !group.is_empty());
+        let undone_until = groups.len();
+        groups.extend(order.accept());
         groups.push(order.tidy(&self.keep));
-        Ok(plan(groups, point_of_no_return, self.summary("the database is not touched")))
+        let summary = self.summary("the database is not touched");
+        let plan = OperationPlan::losing_nothing(groups, point_of_no_return, summary);
+        Ok(OperationPlan { undone_until, ..plan })
     }
 
     fn with_maintenance(&self, point: Option<&PointOrder<'_>>) -> Result<OperationPlan, CallError> {
@@ -116,9 +124,9 @@ impl Ground<'_> {
         let publication = point.map(|point| point.publication(places)).into_iter().collect();
         let mut groups = self.prepare(copies, publication);
         groups.push(vec![order.console("update:preview", ConsoleCommands::UpdatePreview)?]);
-        groups.push(self.hook("upgrade:before", Hook::PreUpgrade)?);
+        groups.push(self.hook("hooks:pre-upgrade", Hook::PreUpgrade)?);
         groups.push(self.warm());
-        groups.push(self.hook("maintenance:before", Hook::PreMaintenance)?);
+        groups.push(self.hook("hooks:pre-maintenance", Hook::PreMaintenance)?);
         let comment = match &self.params.downtime_comment {
             Some(comment) => comment.to_string(),
             None => format!("the shop is upgraded to {}", order.reference),
@@ -126,10 +134,20 @@ impl Ground<'_> {
         groups.push(
             order.each("maintenance:on", || StepAction::MaintenanceOn { comment: Some(comment.clone()) }),
         );
+        groups.push(vec![step(
+            "database:watch",
+            &places.db,
+            StepAction::DatabaseWatch { before: self.before.clone(), webs: places.webs.clone() },
+        )]);
         let update = ConsoleCommands::Update {
             schedule_search_reindexation: self.params.schedule_search_reindexation,
             skip_assets: false,
         };
+        groups.retain(|group| !group.is_empty());
+        // An update that has begun is awaited after a crash, and what it did is finished. Only what fails is undone, as far
+        // as the database still is what it was.
+        let point_of_no_return = groups.len();
+        let cancelled_until = point_of_no_return + 1;
         groups.push(vec![order.console("application:upgrade", update)?]);
         if !self.params.skip_cache_rebuild {
             // What was warmed before knew the database as it was then.
@@ -139,14 +157,15 @@ impl Ground<'_> {
             }));
         }
         groups.push(vec![order.record()]);
-        groups.retain(|group| !group.is_empty());
-        let point_of_no_return = groups.len();
         groups.push(order.switch());
-        groups.push(order.each("maintenance:off", || StepAction::MaintenanceRestore {}));
+        // Looked at before visitors see it, and by their way once the page is off.
         groups.push(order.check_each());
+        let undone_until = groups.len();
+        groups.push(order.each("maintenance:off", || StepAction::MaintenanceRestore {}));
         groups.push(self.check_front());
-        groups.push(self.hook("maintenance:after", Hook::PostMaintenance)?);
-        groups.push(self.hook("upgrade:after", Hook::PostUpgrade)?);
+        groups.extend(order.accept());
+        groups.push(self.hook("hooks:post-maintenance", Hook::PostMaintenance)?);
+        groups.push(self.hook("hooks:post-upgrade", Hook::PostUpgrade)?);
         groups.push(order.tidy(&self.keep));
         groups.retain(|group| !group.is_empty());
         let mut summary = self.summary(
@@ -156,18 +175,14 @@ impl Ground<'_> {
             Some(point) => format!("recovery point {} is taken first", point.name),
             None => "no recovery point is taken first".to_owned(),
         });
-        Ok(plan(groups, point_of_no_return, summary))
+        let plan = OperationPlan::losing_nothing(groups, point_of_no_return, summary);
+        Ok(OperationPlan { undone_until, cancelled_until, ..plan })
     }
 
     /// Through the load balancer nothing of the release can be seen while somebody's page is up.
     fn check_front(&self) -> Vec<Step> {
         if self.page_is_up { Vec::new() } else { vec![self.order.check_front()] }
     }
-}
-
-fn plan(groups: Vec<Vec<Step>>, point_of_no_return: usize, summary: Vec<String>) -> OperationPlan {
-    let digest = crate::operations::hash(blake3::hash(summary.join("\n").as_bytes()));
-    OperationPlan { groups, point_of_no_return, summary, loses: Vec::new(), destructive: false, digest }
 }
 
 /// What came of it.
@@ -186,10 +201,7 @@ fn answer(daemon: &DaemonRef, done: &Done<'_, UpgradeParams>) -> Result<UpgradeA
         release: version.release,
         reference: version.reference,
         commit: version.commit,
-        before: done.plan.groups.iter().flatten().find_map(|step| match &step.action {
-            StepAction::ReleaseSwitch { previous, .. } => previous.clone(),
-            _ => None,
-        }),
+        before: code::release_before(done.plan),
         url: daemon.node.config.environment.url.clone(),
         recovery_point: point.map(|point| point.name),
         maintenance_ms,
@@ -201,6 +213,7 @@ struct Start {
     places: Places,
     before: CodeVersion,
     release: ReleaseName,
+    keep: Vec<ReleaseName>,
     webs: Answers,
 }
 
@@ -211,7 +224,9 @@ impl Start {
         let before = deployed(releases::recorded(&config.state)?, params)?;
         let webs = ask_all(context, &places.webs, false).await;
         code::all_are_there(&webs, "upgraded")?;
-        Ok(Self { places, before, release: release_name(Timestamp::now())?, webs })
+        let release = release_name(Timestamp::now())?;
+        let keep = kept(&releases::history(&config.state)?, &release, Some(&before.release));
+        Ok(Self { places, before, release, keep, webs })
     }
 
     fn ground<'a>(&'a self, context: &'a Context, params: &'a UpgradeParams) -> Ground<'a> {
@@ -221,12 +236,10 @@ impl Start {
             release: &self.release,
             reference: &params.reference,
             before: Some(&self.before),
+            by: &context.caller.key_id,
         };
-        let page_is_up = self
-            .webs
-            .iter()
-            .any(|(_, answer)| answer.as_ref().ok().and_then(|answer| answer.maintenance).unwrap_or(false));
-        Ground { order, params, keep: vec![self.release.clone(), self.before.release.clone()], page_is_up }
+        let page_is_up = code::page_is_up(&self.webs);
+        Ground { order, before: &self.before, params, keep: self.keep.clone(), page_is_up }
     }
 }
 

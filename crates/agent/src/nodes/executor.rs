@@ -121,6 +121,8 @@ impl Executor for NodeExecutor {
             StepAction::SourceBuild { .. } | StepAction::ConsoleRun { .. } | StepAction::CacheWarm { .. } => {
                 1
             }
+            // It looks for as long as there is hope.
+            StepAction::FrontendCheck { .. } => 1,
             _ => 3,
         }
     }

@@ -4,6 +4,7 @@ pub mod backup_kind;
 pub mod base_choice;
 pub mod branches;
 pub mod hourly;
+pub mod releases;
 pub mod restorable;
 pub mod retention;
 pub mod strays;

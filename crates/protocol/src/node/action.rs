@@ -43,6 +43,21 @@ pub enum StepAction {
         release: ReleaseName,
         /// What was asked for.
         reference: Reference,
+        /// Key id of whoever brings it.
+        #[serde(default)]
+        by: String,
+    },
+    /// Remembers that every node is to serve a release that is there already. Its undo remembers the one before.
+    /// Output: [`crate::backup::CodeVersion`].
+    ReleaseRecall {
+        /// The release.
+        version: crate::backup::CodeVersion,
+    },
+    /// Remembers that a release is good: it was switched to and checked. Only such releases count among those kept. What
+    /// `database:schema` answered is remembered with it.
+    ReleaseAccept {
+        /// The release.
+        release: ReleaseName,
     },
     /// Asks for the page until it answers; on maint through the load balancer, on a web node past it, where it
     /// must come from this release. Output: [`super::FrontendChecked`].
@@ -177,6 +192,17 @@ pub enum StepAction {
     MaintenanceRestore {},
 
     // --- on db ----------------------------------------------------------------------------------------------
+    /// Notes what the database holds before an update. Its undo looks whether anything has changed since: if nothing
+    /// has, the old release may be served again; otherwise it is refused, with the command that goes back. Output:
+    /// [`super::DatabaseWatched`].
+    DatabaseWatch {
+        /// The code that goes with the database as it was.
+        before: crate::backup::CodeVersion,
+        /// Web nodes that serve it.
+        webs: Vec<NodeName>,
+    },
+    /// Reads which schema the database has. Output: [`super::SchemaSeen`].
+    DatabaseSchema {},
     /// Makes sure the application's database is there and empty, for the first deployment. Undo of a failed
     /// first deployment empties it again.
     DatabasePrepare {

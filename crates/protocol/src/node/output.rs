@@ -64,6 +64,20 @@ pub struct Marker {
     pub segment: Option<String>,
 }
 
+/// Output of [`super::StepAction::DatabaseWatch`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DatabaseWatched {
+    /// The moment: what is restored to it is the database as the update found it.
+    pub at: Timestamp,
+}
+
+/// Output of [`super::StepAction::DatabaseSchema`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SchemaSeen {
+    /// Digest of everything that defines the schema.
+    pub schema: ContentHash,
+}
+
 /// Output of [`super::StepAction::DatabaseReplay`].
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Replayed {

@@ -7,6 +7,8 @@ use jiff::Timestamp;
 use orocloud_protocol::CallError;
 use tokio_postgres::{Client, NoTls};
 
+use crate::environment::Database;
+
 /// A server that listens on a socket of this node.
 #[derive(Clone, Debug)]
 pub struct Server {
@@ -19,6 +21,11 @@ pub struct Server {
 }
 
 impl Server {
+    /// The live server of a database node.
+    pub fn of(config: &Database) -> Self {
+        Self { socket_dir: config.socket_dir.clone(), port: config.port, superuser: config.superuser.clone() }
+    }
+
     /// Connects to one database. Sessions never wait long for a lock: a copy that stopped before a COMMIT holds the
     /// locks of that transaction for ever.
     pub async fn connect(&self, database: &str) -> Result<Client, tokio_postgres::Error> {

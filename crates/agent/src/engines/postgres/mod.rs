@@ -1,5 +1,6 @@
 //! PostgreSQL: the live server and private copies of it, over their sockets and by PostgreSQL's own programs.
 
+mod changes;
 mod connection;
 mod control;
 mod copies;
@@ -8,6 +9,7 @@ mod room;
 mod tables;
 mod wal;
 
+pub use changes::{Changes, State, changes_since, schema_digest, state};
 pub use connection::{Server, timestamp_of};
 pub(crate) use connection::{explained, failed};
 pub use control::{ClusterState, Control};

@@ -25,6 +25,12 @@ pub struct Run<'a> {
 impl Action for Run<'_> {
     async fn act(&self, context: &ActionContext<'_>) -> Result<Value, CallError> {
         let marks = context.marks();
+        // What half an update did nobody knows: done again it may do things twice.
+        if matches!(self.commands, ConsoleCommands::Update { .. })
+            && marks.get(context.step)? == Some(Came::Begun)
+        {
+            return Err(CallError::failed("the update was interrupted, and is not begun anew"));
+        }
         marks.set(context.step, &Came::Begun)?;
         run_console(context, self.release, self.commands).await?;
         marks.set(context.step, &Came::Done)?;

@@ -235,7 +235,11 @@ async fn a_reference_becomes_a_release_whose_console_runs() {
     assert!(written.contains("other|Oro\\Bundle from") && !written.contains("hunter2"), "{written}");
     assert!(fs::read_to_string(place.join("var/cache/ran")).unwrap().contains(" 7\n"));
 
-    let record = StepAction::ReleaseRecord { release: release(), reference: "1.0.0".parse().unwrap() };
+    let record = StepAction::ReleaseRecord {
+        release: release(),
+        reference: "1.0.0".parse().unwrap(),
+        by: "dora".into(),
+    };
     rig.act("release:record", record.clone()).await.unwrap();
     assert_eq!(releases::recorded(&rig.node.config.state).unwrap().unwrap().package, built.package);
 

@@ -16,6 +16,9 @@ use crate::environment::Web;
 
 const BEFORE: &str = "maintenance-before";
 
+/// That the page was left by an operation that has failed, and is not anybody's wish.
+const LEFT: &str = "maintenance-left";
+
 /// How long requests may take that were accepted before.
 const DRAIN_LIMIT: Duration = Duration::from_secs(180);
 
@@ -50,6 +53,9 @@ impl Action for On<'_> {
             Some(before) => before,
             None => {
                 let before = MaintenanceBefore { was_on: is_on(web)? };
+                if left_by_another(context, web) {
+                    context.marks().set(LEFT, &true)?;
+                }
                 context.marks().set(BEFORE, &before)?;
                 before
             }
@@ -69,7 +75,8 @@ impl Action for On<'_> {
     }
 
     async fn undo(&self, context: &ActionContext<'_>) -> Result<(), CallError> {
-        put_back(context)
+        let before = context.marks().get::<MaintenanceBefore>(BEFORE)?;
+        if before.is_some_and(|before| !before.was_on) { take_down(context) } else { Ok(()) }
     }
 
     async fn probe(&self, context: &ActionContext<'_>) -> Result<Probe, CallError> {
@@ -86,7 +93,9 @@ pub struct Restore {}
 
 impl Action for Restore {
     async fn act(&self, context: &ActionContext<'_>) -> Result<Value, CallError> {
-        put_back(context)?;
+        if is_to_be_off(context)? {
+            take_down(context)?;
+        }
         Ok(Value::Null)
     }
 
@@ -96,11 +105,22 @@ impl Action for Restore {
     }
 
     async fn probe(&self, context: &ActionContext<'_>) -> Result<Probe, CallError> {
-        Ok(match context.marks().get::<MaintenanceBefore>(BEFORE)? {
-            Some(before) if before.was_on != is_on(context.web()?)? => Probe::NotDone,
-            _ => Probe::Done(Value::Null),
-        })
+        let done = !is_to_be_off(context)? || !is_on(context.web()?)?;
+        Ok(if done { Probe::Done(Value::Null) } else { Probe::NotDone })
     }
+}
+
+/// Whether the page goes once the operation has succeeded: its own does, and one that an operation before it left up
+/// because it had failed. A person's stays.
+fn is_to_be_off(context: &ActionContext<'_>) -> Result<bool, CallError> {
+    let Some(before) = context.marks().get::<MaintenanceBefore>(BEFORE)? else { return Ok(false) };
+    Ok(!before.was_on || context.marks().get::<bool>(LEFT)?.unwrap_or(false))
+}
+
+/// Whether an operation put the page up and has ended without taking it down: while that ran, this one could not begin.
+fn left_by_another(context: &ActionContext<'_>, web: &Web) -> bool {
+    let notice = orocloud_durable::read_json::<Notice>(&web.maintenance_file);
+    matches!(notice, Ok(Some(notice)) if notice.operation != context.operation)
 }
 
 /// Whether the page is up.
@@ -110,18 +130,14 @@ pub fn is_on(web: &Web) -> Result<bool, CallError> {
         .map_err(|error| CallError::failed(cannot(web, "looked for")).because(error))
 }
 
-fn put_back(context: &ActionContext<'_>) -> Result<(), CallError> {
+fn take_down(context: &ActionContext<'_>) -> Result<(), CallError> {
     let web = context.web()?;
-    let Some(before) = context.marks().get::<MaintenanceBefore>(BEFORE)? else { return Ok(()) };
-    if !before.was_on {
-        match std::fs::remove_file(&web.maintenance_file) {
-            Ok(()) => orocloud_durable::sync_parent(&web.maintenance_file)
-                .map_err(|error| context.io(&cannot(web, "removed"), &error))?,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            Err(error) => return Err(context.io(&cannot(web, "removed"), &error)),
-        }
+    match std::fs::remove_file(&web.maintenance_file) {
+        Ok(()) => orocloud_durable::sync_parent(&web.maintenance_file)
+            .map_err(|error| context.io(&cannot(web, "removed"), &error)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(context.io(&cannot(web, "removed"), &error)),
     }
-    Ok(())
 }
 
 fn cannot(web: &Web, verb: &str) -> String {

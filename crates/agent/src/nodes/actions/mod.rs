@@ -11,8 +11,10 @@ pub mod media;
 mod package;
 pub mod point;
 mod prepare;
+mod record;
 mod release;
 mod source;
+mod watch;
 
 use orocloud_protocol::node::{Phase, Probe, StepAction, StepAnswer};
 use orocloud_protocol::{CallError, CallId, ErrorKind};
@@ -167,9 +169,15 @@ pub async fn run(
             carry_out(&console::Run { release, commands }, phase, context).await
         }
         StepAction::CacheWarm { release } => carry_out(&console::Warm { release }, phase, context).await,
-        StepAction::ReleaseRecord { release, reference } => {
-            carry_out(&release::Record { release, reference }, phase, context).await
+        StepAction::ReleaseRecord { release, reference, by } => {
+            carry_out(&record::Record { release, reference, by }, phase, context).await
         }
+        StepAction::ReleaseRecall { version } => carry_out(&record::Recall { version }, phase, context).await,
+        StepAction::ReleaseAccept { release } => carry_out(&record::Accept { release }, phase, context).await,
+        StepAction::DatabaseWatch { before, webs } => {
+            carry_out(&watch::Watch { before, webs }, phase, context).await
+        }
+        StepAction::DatabaseSchema {} => carry_out(&watch::Schema {}, phase, context).await,
         StepAction::ReleaseSwitch { release, previous } => {
             carry_out(&release::Switch { release, previous: previous.as_ref() }, phase, context).await
         }

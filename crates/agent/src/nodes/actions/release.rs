@@ -1,5 +1,4 @@
-//! Releases on a web node: unpacked beside the live one, switched to, and let go; and on maint the record of the one
-//! that is to be served.
+//! Releases on a web node: unpacked beside the live one, switched to, and let go.
 
 use std::fs;
 use std::io;
@@ -8,8 +7,8 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use orocloud_protocol::backup::CodeVersion;
-use orocloud_protocol::node::{PackageBuilt, Probe, SourceFetched};
-use orocloud_protocol::{CallError, ErrorKind, Reference, ReleaseName};
+use orocloud_protocol::node::{Probe, SourceFetched};
+use orocloud_protocol::{CallError, ErrorKind, ReleaseName};
 use serde_json::Value;
 use tokio::time::{Instant, sleep};
 
@@ -77,7 +76,9 @@ impl Action for Unpack<'_> {
             rustix::fs::syncfs(fs::File::open(&beside)?)?;
             let place = app.release(self.release);
             fs::rename(&beside, &place)?;
-            orocloud_durable::sync_parent(&place)
+            orocloud_durable::sync_parent(&place)?;
+            let [_, next] = app.neighbours();
+            link(&next, self.release)
         };
         finish().map_err(|error| {
             context.io(&format!("release {} cannot be put in its place", self.release), &error)
@@ -174,6 +175,13 @@ async fn remove_release(
     }
     remove_folder(context, &old).await?;
     remove_folder(context, &beside(app, release, "new")).await?;
+    for neighbour in app.neighbours() {
+        if fs::read_link(&neighbour)
+            .is_ok_and(|to| to.file_name().is_some_and(|name| name == release.as_str()))
+        {
+            fs::remove_file(&neighbour).map_err(failed)?;
+        }
+    }
     orocloud_durable::sync_parent(&place).map_err(failed)
 }
 
@@ -194,38 +202,6 @@ async fn remove_folder(context: &ActionContext<'_>, folder: &Path) -> Result<(),
             Err(context.io(&format!("{} cannot be removed", folder.display()), &error))
         }
         _ => Ok(()),
-    }
-}
-
-/// [`orocloud_protocol::node::StepAction::ReleaseRecord`]
-pub struct Record<'a> {
-    pub release: &'a ReleaseName,
-    pub reference: &'a Reference,
-}
-
-impl Action for Record<'_> {
-    async fn act(&self, context: &ActionContext<'_>) -> Result<Value, CallError> {
-        let fetched: SourceFetched = plan::output(context.outputs, "source:fetch")?;
-        let built: PackageBuilt = plan::output(context.outputs, "package:build")?;
-        let version = CodeVersion {
-            release: self.release.clone(),
-            reference: self.reference.clone(),
-            commit: fetched.commit,
-            package: built.package,
-        };
-        releases::record(&context.node.config.state, &version)?;
-        context.output(&version)
-    }
-
-    async fn undo(&self, context: &ActionContext<'_>) -> Result<(), CallError> {
-        releases::unrecord(&context.node.config.state, self.release)
-    }
-
-    async fn probe(&self, context: &ActionContext<'_>) -> Result<Probe, CallError> {
-        Ok(match releases::recorded(&context.node.config.state)? {
-            Some(version) if version.release == *self.release => Probe::Done(context.output(&version)?),
-            _ => Probe::NotDone,
-        })
     }
 }
 
@@ -278,8 +254,17 @@ impl Action for Switch<'_> {
 }
 
 pub(super) fn point(context: &ActionContext<'_>, app: &App, release: &ReleaseName) -> Result<(), CallError> {
-    orocloud_durable::replace_symlink(&Path::new("deploy").join(release.as_str()), &app.current())
-        .map_err(|error| context.io(&format!("www cannot be pointed at release {release}"), &error))
+    let failed =
+        |error: io::Error| context.io(&format!("www cannot be pointed at release {release}"), &error);
+    if let Some(live) = releases::live(app).filter(|live| live != release) {
+        let [previous, _] = app.neighbours();
+        link(&previous, &live).map_err(failed)?;
+    }
+    link(&app.current(), release).map_err(failed)
+}
+
+fn link(at: &Path, release: &ReleaseName) -> io::Result<()> {
+    orocloud_durable::replace_symlink(&Path::new("deploy").join(release.as_str()), at)
 }
 
 /// As before the first deployment.
