@@ -17,7 +17,7 @@ pub fn program(name: &str) -> Result<PathBuf> {
 fn measure() -> Result<Vec<Row>> {
     let cli = program("orocloud-cli")?;
     let mut rows = Vec::new();
-    for (name, arguments) in [("version", &["--version"][..]), ("help", &["backup:restore", "--help"][..])] {
+    for (name, arguments) in [("version", &["--version"][..]), ("help", &["backup:list", "--help"][..])] {
         let start = |program: &std::ffi::OsStr, arguments: &[&str]| {
             // Without a configuration, as the other program has none.
             let mut command = Command::new(program);
