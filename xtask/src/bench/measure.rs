@@ -1,5 +1,6 @@
 //! Time, processor time, medians.
 
+use std::io::{Read, Seek};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -14,14 +15,17 @@ pub struct Took {
 
 /// Runs a program whose output nobody reads; that it succeeds is part of it.
 pub fn run(command: &mut Command) -> Result<Took> {
-    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    // A file rather than a pipe: what stays in the background would hold that open.
+    let mut said = tempfile::tempfile()?;
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(said.try_clone()?);
     let (cpu, begin) = (cpu_of_children(), Instant::now());
     let status = command.status().map_err(|error| format!("cannot run {command:?}: {error}"))?;
     let took = Took { wall: begin.elapsed(), cpu: cpu_of_children().saturating_sub(cpu) };
     if !status.success() {
-        let output = command.stderr(Stdio::piped()).output()?;
-        let said = String::from_utf8_lossy(&output.stderr);
-        return Err(format!("{command:?} failed ({status})\n{said}").into());
+        let mut text = String::new();
+        said.rewind()?;
+        said.read_to_string(&mut text)?;
+        return Err(format!("{command:?} failed ({status})\n{text}").into());
     }
     Ok(took)
 }
