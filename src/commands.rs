@@ -4,6 +4,7 @@ mod backup;
 mod call;
 mod completion;
 mod deploy;
+mod entries;
 mod env;
 pub mod help;
 mod log;

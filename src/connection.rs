@@ -418,7 +418,9 @@ impl Outgoing {
         self.seen = self.seen.max(event.seq);
         let (key, value) = match (self.resume, &event.body) {
             (Resume::ViewSequence, _) => ("after_seq", event.seq.into()),
-            (Resume::Cursor, EventBody::Log { cursor, .. }) => ("after_cursor", cursor.as_str().into()),
+            (Resume::Cursor, EventBody::Log { cursor, .. } | EventBody::LogBlock { cursor, .. }) => {
+                ("after_cursor", cursor.as_str().into())
+            }
             _ => return,
         };
         if let Some(params) = self.params.as_object_mut() {

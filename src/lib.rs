@@ -12,7 +12,7 @@ use std::ffi::OsString;
 use std::io;
 
 use clap::FromArgMatches;
-use orocloud_protocol::{CallError, VERSION};
+use orocloud_protocol::{CallError, ErrorKind, VERSION};
 
 use cli::argv::{self, Named};
 use cli::{Global, Root};
@@ -127,6 +127,14 @@ fn tell(ui: &mut Ui, failure: &Failure) -> u8 {
         }
         // Whoever read our output has seen enough.
         Failure::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => 0,
+        // Nothing that is written is invalid: it came so.
+        Failure::Output(error) if error.kind() == io::ErrorKind::InvalidData => {
+            let error = CallError::new(ErrorKind::ProtocolMismatch, "what the agent sent cannot be read")
+                .because(error)
+                .hint("compare the versions: orocloud-cli --version");
+            ui.error(&error);
+            error.kind.exit_code()
+        }
         Failure::Output(error) => {
             ui.error(
                 &CallError::failed("cannot write the output")

@@ -10,13 +10,14 @@ use orocloud_protocol::operation::OperationSummary;
 use orocloud_protocol::{CallError, CallId, Event, EventBody, NodeName, NoteLevel, SourceName, StepOutcome};
 
 use super::call::{Streamed, still_running};
+use super::entries::Entries;
 use super::operation::{outcome, state};
 use super::{Context, Outcome, Run};
 use crate::cli::{FormatArgs, ListArgs, duration, moment};
 use crate::connection::Resume;
 use crate::output::progress::{Progress, bytes};
 use crate::output::table::column;
-use crate::output::{Format, Style, Ui, escape};
+use crate::output::{Format, Ui, escape};
 
 /// Follow logs of all nodes, merged by time
 ///
@@ -92,9 +93,13 @@ impl Run for Tail {
             follow: !self.no_follow && self.until.is_none(),
             until_match: self.until_match,
             after_cursor: None,
+            // JSON has each entry with its cursor.
+            packed: !self.json,
         };
         let wants_match = params.until_match.is_some();
-        match context.stream::<log::Tail>(&params, Resume::Cursor, 0, None, show_entry)? {
+        let mut entries = Entries::new();
+        let show = move |ui: &mut Ui, event: &Event| show_entry(&mut entries, ui, event);
+        match context.stream::<log::Tail>(&params, Resume::Cursor, 0, None, show)? {
             Streamed::Answer(answer) if wants_match && !answer.matched => {
                 Err(CallError::failed("no entry matched --until-match")
                     .hint("look without it: orocloud-cli log:tail --no-follow --lines=100")
@@ -105,21 +110,16 @@ impl Run for Tail {
     }
 }
 
-fn show_entry(ui: &mut Ui, event: &Event) -> io::Result<()> {
+fn show_entry(entries: &mut Entries, ui: &mut Ui, event: &Event) -> io::Result<()> {
     match &event.body {
         EventBody::Log { source, node, time, line, .. } => {
             if ui.format == Format::Json {
                 return ui.json_line(event);
             }
-            let time = time.to_zoned(TimeZone::system()).strftime("%Y-%m-%d %H:%M:%S%.3f").to_string();
-            let prefix = ui.paint(Style::Dim, &format!("{time} {node} {source}"));
-            let text = escape::strip(line);
-            let mut lines = text.lines();
-            ui.line(&format!("{prefix} {}", lines.next().unwrap_or_default()))?;
-            for line in lines {
-                ui.line(&format!("{prefix} {line}"))?;
-            }
-            Ok(())
+            entries.show(ui, (node.as_str(), source), *time, line)
+        }
+        EventBody::LogBlock { source, node, data, .. } => {
+            entries.show_block(ui, (node.as_str(), source), data)
         }
         EventBody::Gap { source, node, lines, reason } => {
             if ui.format == Format::Json {
@@ -290,6 +290,7 @@ fn show_event(ui: &mut Ui, event: &Event) -> io::Result<()> {
         | EventBody::Item { .. }
         | EventBody::Ready { .. }
         | EventBody::Log { .. }
+        | EventBody::LogBlock { .. }
         | EventBody::Gap { .. }
         | EventBody::Unknown => return Ok(()),
     };
@@ -335,7 +336,7 @@ mod tests {
         };
         let (mut ui, out, err) = Ui::captured(Terminal::default(), Manner::default(), &[]);
         for event in [&entry, &gap("away", None), &gap("behind", Some(7))] {
-            show_entry(&mut ui, event).unwrap();
+            show_entry(&mut Entries::new(), &mut ui, event).unwrap();
         }
         let text = out.text();
         let lines: Vec<&str> = text.lines().collect();
@@ -346,8 +347,8 @@ mod tests {
 
         let (mut ui, out, err) = Ui::captured(Terminal::default(), Manner::default(), &[]);
         ui.format = Format::Json;
-        show_entry(&mut ui, &entry).unwrap();
-        show_entry(&mut ui, &gap("away", None)).unwrap();
+        show_entry(&mut Entries::new(), &mut ui, &entry).unwrap();
+        show_entry(&mut Entries::new(), &mut ui, &gap("away", None)).unwrap();
         assert_eq!(err.text(), "");
         let values: Vec<serde_json::Value> =
             out.text().lines().map(|line| serde_json::from_str(line).unwrap()).collect();

@@ -1,5 +1,18 @@
 //! Foreign text without what would move a terminal's cursor, change its title or hide a line.
 
+use std::borrow::Cow;
+
+/// [`strip`], for text that hardly ever needs it.
+pub fn stripped(text: &str) -> Cow<'_, str> {
+    // Whole pieces at once, which the compiler turns into few instructions.
+    let is_plain = text.as_bytes().chunks(64).all(|piece| {
+        piece
+            .iter()
+            .fold(true, |plain, byte| plain & (matches!(byte, b' '..=b'~') | matches!(byte, b'\n' | b'\t')))
+    });
+    if is_plain { Cow::Borrowed(text) } else { Cow::Owned(strip(text)) }
+}
+
 /// Leaves letters, newlines and tabs; takes away escape sequences and control characters.
 pub fn strip(text: &str) -> String {
     let mut plain = String::with_capacity(text.len());

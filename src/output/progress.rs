@@ -95,6 +95,7 @@ impl Progress {
             EventBody::Item { .. }
             | EventBody::Ready { .. }
             | EventBody::Log { .. }
+            | EventBody::LogBlock { .. }
             | EventBody::Gap { .. }
             | EventBody::Unknown => {}
         }

@@ -119,6 +119,19 @@ pub enum EventBody {
         /// Opaque; `after_cursor` continues behind this entry.
         cursor: String,
     },
+    /// Many entries of one log at once, for a caller that asked for them `packed`.
+    LogBlock {
+        /// The source, like `nginx`.
+        source: String,
+        /// Where they were written.
+        node: NodeName,
+        /// How many.
+        entries: u64,
+        /// What [`crate::log_block`] describes, in zstd, in base64.
+        data: String,
+        /// Opaque; `after_cursor` continues behind the last of them.
+        cursor: String,
+    },
     /// Entries of a log that are missing here.
     Gap {
         /// The source; `*` means all of the node.

@@ -18,6 +18,7 @@ pub mod calls;
 pub mod deploy;
 pub mod environment;
 pub mod log;
+pub mod log_block;
 pub mod node;
 pub mod operation;
 pub mod release;

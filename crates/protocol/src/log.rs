@@ -50,6 +50,9 @@ pub struct TailParams {
     /// Continue behind the entry that had this cursor.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub after_cursor: Option<String>,
+    /// Entries may come many at once, as `log-block` events; where that is not possible they come as ever.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub packed: bool,
 }
 
 /// Severity, the least first (RFC 5424 without the rarely used ends, as Monolog names them).

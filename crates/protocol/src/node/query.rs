@@ -196,6 +196,9 @@ pub struct LogTailParams {
     /// Continue behind these positions.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub after_cursor: Option<String>,
+    /// As in `log.tail`. The cursor of a block holds all files.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub packed: bool,
 }
 
 /// Takes in a package: after `ready`, frames (length as u32, big-endian, then bytes; length zero ends), then the

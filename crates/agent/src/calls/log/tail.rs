@@ -81,6 +81,8 @@ pub(super) async fn run(
         level: params.level,
         follow: false,
         after_cursor: None,
+        // What comes from several nodes must be merged, and what is matched must be read.
+        packed: params.packed && !follow && until_match.is_none() && names.len() == 1,
     };
     let resumes = positions.is_some();
     let positions = positions.unwrap_or_default();
@@ -113,19 +115,25 @@ impl Out {
         {
             return true;
         }
-        let (event, is_entry) = match event {
+        let (event, entries) = match event {
             EventBody::Log { source, time, line, cursor, .. } => {
                 self.matched = until_match.is_some_and(|pattern| pattern.is_match(line.as_bytes()));
                 self.entries += 1;
                 self.positions.set_file(node, cursor);
                 let cursor = self.positions.to_string();
-                (EventBody::Log { source, node: node.clone(), time, line, cursor }, true)
+                (EventBody::Log { source, node: node.clone(), time, line, cursor }, 1)
             }
-            other => (other, false),
+            EventBody::LogBlock { source, entries, data, cursor, .. } => {
+                self.entries += entries;
+                self.positions.set_node(node, &cursor);
+                let cursor = self.positions.to_string();
+                (EventBody::LogBlock { source, node: node.clone(), entries, data, cursor }, entries)
+            }
+            other => (other, 0),
         };
         if !queue(&self.events, event, &self.end).await {
-            // It was counted, but nobody has got it.
-            self.entries -= u64::from(is_entry);
+            // Counted, but nobody has got it.
+            self.entries -= entries;
             self.gone = true;
         }
         !self.is_done()

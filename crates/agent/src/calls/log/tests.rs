@@ -168,6 +168,7 @@ fn params() -> TailParams {
         follow: false,
         until_match: None,
         after_cursor: None,
+        packed: false,
     }
 }
 
@@ -534,4 +535,28 @@ async fn a_frozen_node_does_not_hold_the_history_of_others_for_ever() {
     assert_eq!(all_shown(&events), ["web2 away None", "web1 1", "web1 2"]);
     assert_eq!(answer.unwrap().entries, 2);
     assert!(begin.elapsed() < Duration::from_secs(20));
+}
+
+#[tokio::test]
+async fn one_node_sends_blocks_where_nothing_must_be_merged_or_read() {
+    let nodes = Real::new(&["web1", "web2"]);
+    for second in 0..20_000 {
+        nodes.append("web1", &entry(second));
+    }
+    let packed = TailParams { packed: true, nodes: vec![name("web1")], since: Some(at(0)), ..params() };
+    let (events, answer) = start(nodes.clone(), packed.clone()).all().await;
+    assert_eq!(answer.unwrap().entries, 20_000);
+    let mut seen = 0;
+    for event in &events {
+        let EventBody::LogBlock { node, entries, cursor, .. } = event else { panic!("{event:?}") };
+        assert_eq!(node.as_str(), "web1");
+        seen += entries;
+        let behind = TailParams { after_cursor: Some(cursor.clone()), ..packed.clone() };
+        assert_eq!(start(nodes.clone(), behind).all().await.1.unwrap().entries, 20_000 - seen);
+    }
+    assert!(events.len() > 1);
+    let several = TailParams { nodes: Vec::new(), lines: Some(2), ..packed.clone() };
+    assert_eq!(all_shown(&start(nodes.clone(), several).all().await.0), ["web1 19998", "web1 19999"]);
+    let matched = TailParams { until_match: Some("17$".to_owned()), ..packed };
+    assert_eq!(start(nodes.clone(), matched).all().await.0.len(), 18);
 }

@@ -5,6 +5,7 @@ use std::io;
 use std::time::Duration;
 
 use jiff::Timestamp;
+use orocloud_protocol::log_block::Gatherer;
 use orocloud_protocol::{EventBody, NodeName};
 
 use super::chain::Packing;
@@ -29,8 +30,15 @@ pub struct Ready {
     pub time: Timestamp,
     /// What is shown.
     pub text: String,
-    /// Continues behind it.
-    pub cursor: ChainCursor,
+    behind: Behind,
+}
+
+/// Where reading goes on behind an entry; a cursor is made of it when one is needed.
+#[derive(Debug)]
+struct Behind {
+    piece: usize,
+    offset: u64,
+    done: Vec<u64>,
 }
 
 /// The text as it is shown.
@@ -198,15 +206,17 @@ impl<'a> Reader<'a> {
             self.ordered = self.window.iter().is_sorted_by_key(|waiting| waiting.time);
         }
         self.last_order = self.last_order.max(earliest);
-        let cursor = self.cursor(offset)?;
-        Ok(Some(Ready { order: self.last_order, time: waiting.time, text: waiting.text, cursor }))
+        let behind = Behind { piece: self.piece, offset, done: self.done.clone() };
+        Ok(Some(Ready { order: self.last_order, time: waiting.time, text: waiting.text, behind }))
     }
 
-    fn cursor(&mut self, offset: u64) -> io::Result<ChainCursor> {
+    fn cursor(&mut self, behind: Behind) -> io::Result<ChainCursor> {
+        let Behind { piece: begun, offset, done } = behind;
+        let mut done = Some(done);
         let mut cursor = ChainCursor { key: self.span.chain.key, files: Vec::with_capacity(1) };
-        for (place, piece) in self.span.pieces.iter_mut().enumerate().skip(self.piece) {
-            if place == self.piece {
-                let done = self.done.clone();
+        for (place, piece) in self.span.pieces.iter_mut().enumerate().skip(begun) {
+            if place == begun {
+                let done = done.take().unwrap_or_default();
                 cursor.files.push(FilePosition { done, ..piece.file()?.position(offset)? });
             } else if piece.start > 0 && piece.open(&self.span.chain, &mut self.times)? {
                 let (start, done) = (piece.start, piece.done.clone());
@@ -259,8 +269,40 @@ impl<'a> History<'a> {
         Self { readers: spans.into_iter().map(reader).collect(), node }
     }
 
-    /// The next entry by time; of those of one time, the one of the first span.
+    /// The next entry by time, with its cursor.
     pub fn next(&mut self) -> io::Result<Option<(ChainCursor, EventBody)>> {
+        let Some((place, ready)) = self.take()? else { return Ok(None) };
+        let reader = &mut self.readers[place];
+        let cursor = reader.cursor(ready.behind)?;
+        let event = EventBody::Log {
+            source: reader.span.chain.source.to_string(),
+            node: self.node.clone(),
+            time: ready.time,
+            line: ready.text,
+            cursor: cursor.to_string(),
+        };
+        Ok(Some((cursor, event)))
+    }
+
+    /// Gathers the next entries, up to so many bytes, and takes `cursor` behind them.
+    pub fn gather(&mut self, into: &mut Gatherer, bytes: usize, cursor: &mut NodeCursor) -> io::Result<()> {
+        let mut behind: Vec<Option<Behind>> = Vec::new();
+        behind.resize_with(self.readers.len(), || None);
+        while into.bytes().len() < bytes {
+            let Some((place, ready)) = self.take()? else { break };
+            into.push(ready.time, ready.text.as_bytes());
+            behind[place] = Some(ready.behind);
+        }
+        for (reader, behind) in self.readers.iter_mut().zip(behind) {
+            if let Some(behind) = behind {
+                cursor.set(reader.cursor(behind)?);
+            }
+        }
+        Ok(())
+    }
+
+    /// The next entry by time, and whose it is; of those of one time, that of the first span.
+    fn take(&mut self) -> io::Result<Option<(usize, Ready)>> {
         let mut earliest: Option<(Timestamp, usize)> = None;
         for (place, reader) in self.readers.iter_mut().enumerate() {
             reader.advance()?;
@@ -271,16 +313,7 @@ impl<'a> History<'a> {
             }
         }
         let Some((_, place)) = earliest else { return Ok(None) };
-        let reader = &mut self.readers[place];
-        let Some(ready) = reader.next.take() else { return Ok(None) };
-        let event = EventBody::Log {
-            source: reader.span.chain.source.to_string(),
-            node: self.node.clone(),
-            time: ready.time,
-            line: ready.text,
-            cursor: ready.cursor.to_string(),
-        };
-        Ok(Some((ready.cursor, event)))
+        Ok(self.readers[place].next.take().map(|ready| (place, ready)))
     }
 
     /// Where those who follow go on; after the last entry.

@@ -3,6 +3,7 @@
 //! A **source** has files; a file and what rotation made of its earlier contents is a **chain**. History is the
 //! **spans** of chains that are wanted, merged by time; following goes on where they end.
 
+mod block;
 mod chain;
 pub mod cursor;
 mod entry;
@@ -81,13 +82,14 @@ pub fn weight(event: &EventBody) -> usize {
     const AROUND: usize = 512;
     match event {
         EventBody::Log { line, .. } => AROUND + line.len(),
+        EventBody::LogBlock { data, .. } => AROUND + data.len(),
         _ => AROUND,
     }
 }
 
 /// Puts an event into a queue, once there is room. False when `end` is set or nobody takes anything any more.
 pub async fn queue(events: &mpsc::Sender<EventBody>, event: EventBody, end: &CancellationToken) -> bool {
-    let large = matches!(&event, EventBody::Log { line, .. } if line.len() > LARGE);
+    let large = weight(&event) > LARGE;
     let room = if large { events.max_capacity() } else { 1 };
     let permit = tokio::select! {
         biased;

@@ -5,11 +5,13 @@ use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use orocloud_protocol::log::TailAnswer;
+use orocloud_protocol::log_block::Gatherer;
 use orocloud_protocol::node::LogTailParams;
 use orocloud_protocol::{CallError, EventBody, NodeName, NoteLevel, Unit};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
+use super::block::{BLOCK, Packer};
 use super::cursor::{ChainCursor, NodeCursor};
 use super::filter::{self, Filter};
 use super::follow::{Follower, Limits, Out, Stepped};
@@ -50,18 +52,23 @@ pub(super) async fn run(
         .filter(|chain| params.sources.is_empty() || params.sources.contains(&chain.source));
     let logs = Logs { chains: chains.cloned().collect(), ..logs.clone() };
     let watch = params.follow.then(|| watch(&logs));
+    // A block has one source; and what is followed must come at once.
+    let packed = params.packed
+        && !params.follow
+        && logs.chains.iter().all(|chain| chain.source == logs.chains[0].source);
     let mut sender = Sender { events, end, entries: 0, cursor: NodeCursor::default(), gone: false };
 
     // It stops with the receiver of its batches, at the latest after the chunk it reads.
     let (batches, mut received) = mpsc::channel(1);
     let reading = tokio::task::spawn_blocking({
         let (logs, filter) = (logs.clone(), filter.clone());
-        move || read_history(&logs, &filter, params.lines, after.as_ref(), &batches)
+        move || read_history(&logs, &filter, params.lines, after.as_ref(), packed, &batches)
     });
     while let Some(batch) = received.recv().await {
         match batch {
             Batch::Begin(cursor) => sender.begin(cursor).await,
             Batch::Events(events) => sender.send(events).await,
+            Batch::Block(cursor, block) => sender.send_block(cursor, block).await,
             Batch::Searching => {
                 let progress =
                     EventBody::Progress { done: 0, total: None, unit: Unit::Bytes, step: None, node: None };
@@ -109,6 +116,14 @@ impl Sender {
         }
     }
 
+    async fn send_block(&mut self, cursor: NodeCursor, block: EventBody) {
+        let EventBody::LogBlock { entries, .. } = block else { return };
+        if self.send_one(block).await {
+            self.entries += entries;
+            self.cursor = cursor;
+        }
+    }
+
     async fn send_one(&mut self, event: EventBody) -> bool {
         self.gone = !super::queue(&self.events, event, &self.end).await;
         !self.gone
@@ -123,6 +138,8 @@ impl Sender {
 enum Batch {
     Begin(NodeCursor),
     Events(Out),
+    /// Packed entries, and what is behind them.
+    Block(NodeCursor, EventBody),
     /// Nothing was found for a while.
     Searching,
 }
@@ -150,6 +167,7 @@ fn read_history(
     filter: &Filter,
     lines: Option<u64>,
     after: Option<&NodeCursor>,
+    packed: bool,
     batches: &mpsc::Sender<Batch>,
 ) -> Result<NodeCursor, CallError> {
     let now = Timestamp::now();
@@ -204,6 +222,24 @@ fn read_history(
     let hand_over = |batch| batches.blocking_send(batch).is_ok();
     let mut wanted = hand_over(Batch::Begin(begin.clone()));
     let mut history = History::new(spans, filter, &times, logs.limits.idle, logs.node.clone(), &stop);
+    if packed && let Some(chain) = logs.chains.first().filter(|_| wanted) {
+        let mut packer = Packer::new(chain.source.clone(), logs.node.clone())
+            .map_err(|error| unreadable(&logs.node, &error))?;
+        let (mut gathered, mut cursor) = (Gatherer::default(), begin);
+        wanted = hand_over(Batch::Events(out));
+        while wanted {
+            let block = history
+                .gather(&mut gathered, BLOCK, &mut cursor)
+                .and_then(|()| packer.pack(&gathered, &cursor))
+                .map_err(|error| unreadable(&logs.node, &error))?;
+            if gathered.entries() == 0 {
+                return history.end(now).map_err(|error| unreadable(&logs.node, &error));
+            }
+            gathered.clear();
+            wanted = hand_over(Batch::Block(cursor.clone(), block));
+        }
+        return Ok(cursor);
+    }
     let mut bytes = 0;
     while wanted {
         let next = history.next().map_err(|error| unreadable(&logs.node, &error))?;

@@ -1,5 +1,6 @@
 //! Tails of real files.
 
+mod packed;
 mod rotation;
 
 use std::collections::BTreeMap;
@@ -104,7 +105,7 @@ impl Tail {
     async fn shown(&mut self) -> String {
         loop {
             let event = self.next().await.expect("more");
-            if !matches!(event, EventBody::Item { .. }) {
+            if !is_aside(&event) {
                 return shown(&event);
             }
         }
@@ -118,7 +119,7 @@ impl Tail {
     async fn rest(&mut self) -> Vec<EventBody> {
         let mut all = Vec::new();
         while let Some(event) = self.next().await {
-            if !matches!(event, EventBody::Item { .. }) {
+            if !is_aside(&event) {
                 all.push(event);
             }
         }
@@ -130,6 +131,11 @@ impl Tail {
         while timeout(LIMIT, self.events.recv()).await.unwrap().is_some() {}
         timeout(LIMIT, self.answer).await.unwrap().unwrap().unwrap()
     }
+}
+
+/// Whether it is no entry; on a slow machine a search says that it goes on.
+fn is_aside(event: &EventBody) -> bool {
+    matches!(event, EventBody::Item { .. } | EventBody::Progress { .. })
 }
 
 fn shown(event: &EventBody) -> String {
@@ -151,6 +157,7 @@ fn params() -> LogTailParams {
         level: None,
         follow: false,
         after_cursor: None,
+        packed: false,
     }
 }
 
