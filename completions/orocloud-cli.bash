@@ -2,7 +2,7 @@
 
 _orocloud_cli() {
     local global="--ansi --env= --log= --no-ansi --no-interaction --quiet --verbose --version --help"
-    local names="backup:create backup:list backup:restore backup:window completion deploy env:info env:list env:use help log:list log:sources log:tail log:view operation:cancel operation:list operation:wait release:list release:rollback status upgrade upgrade:source"
+    local names="backup:create backup:list backup:restore backup:window completion deploy env:info env:list env:use help log:list log:sources log:tail log:view operation:cancel operation:list operation:wait release:list release:rollback status upgrade upgrade:rolling upgrade:source"
     local words=() current="" options="" command="" word i
 
     # Join what was split at colons: `backup : list` is one word.
@@ -75,6 +75,7 @@ _orocloud_cli() {
         release:rollback) options="--detach --dry-run --format= --ignore-window --json --operation-id= --timeout= --wait-lock=" ;;
         status) options="--format= --json --watch" ;;
         upgrade) options="--detach --downtime-comment= --downtime-duration= --dry-run --format= --ignore-window --json --operation-id= --reference= --schedule-search-reindexation --skip-backup --skip-cache-rebuild --skip-check-patches --skip-search-reindexation --timeout= --wait-lock=" ;;
+        upgrade:rolling) options="--detach --downtime-comment= --downtime-duration= --dry-run --format= --ignore-window --json --operation-id= --reference= --schedule-search-reindexation --skip-backup --skip-cache-rebuild --skip-check-patches --skip-search-reindexation --timeout= --wait-lock=" ;;
         upgrade:source) options="--detach --downtime-comment= --downtime-duration= --dry-run --format= --ignore-window --json --operation-id= --reference= --schedule-search-reindexation --skip-backup --skip-cache-rebuild --skip-check-patches --skip-search-reindexation --timeout= --wait-lock=" ;;
     esac
     COMPREPLY=($(compgen -W "$options $global" -- "$current"))

@@ -54,6 +54,7 @@ complete -c orocloud-cli -n "__fish_orocloud_cli_needs_command" -f -a "release:l
 complete -c orocloud-cli -n "__fish_orocloud_cli_needs_command" -f -a "release:rollback" -d 'Serve an earlier release again'
 complete -c orocloud-cli -n "__fish_orocloud_cli_needs_command" -f -a "status" -d 'Show what works and what does not, worst first'
 complete -c orocloud-cli -n "__fish_orocloud_cli_needs_command" -f -a "upgrade" -d 'Upgrade code and database, with maintenance mode'
+complete -c orocloud-cli -n "__fish_orocloud_cli_needs_command" -f -a "upgrade:rolling" -d 'Upgrade code and database without maintenance mode, node after node'
 complete -c orocloud-cli -n "__fish_orocloud_cli_needs_command" -f -a "upgrade:source" -d 'Upgrade the code alone, without maintenance mode'
 complete -c orocloud-cli -n "__fish_orocloud_cli_using_subcommand backup:create" -l label -d 'Words to find it again by: one line of at most 200 characters' -r
 complete -c orocloud-cli -n "__fish_orocloud_cli_using_subcommand backup:create" -l keep-for -d 'Keep it at least so long, whatever the rule of retention says' -r
@@ -370,6 +371,31 @@ complete -c orocloud-cli -n "__fish_orocloud_cli_using_subcommand upgrade" -l an
 complete -c orocloud-cli -n "__fish_orocloud_cli_using_subcommand upgrade" -l no-ansi -d 'Use no colours; so does the variable NO_COLOR'
 complete -c orocloud-cli -n "__fish_orocloud_cli_using_subcommand upgrade" -s V -l version -d 'Print the version, and the agents\' versions as of the last calls; never connects'
 complete -c orocloud-cli -n "__fish_orocloud_cli_using_subcommand upgrade" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c orocloud-cli -n "__fish_orocloud_cli_using_subcommand upgrade:rolling" -l reference -l tag -d 'Tag, branch or commit to upgrade to; asked for when it is missing' -r
+complete -c orocloud-cli -n "__fish_orocloud_cli_using_subcommand upgrade:rolling" -l downtime-duration -d 'How long the maintenance is announced to take' -r
+complete -c orocloud-cli -n "__fish_orocloud_cli_using_subcommand upgrade:rolling" -l downtime-comment -d 'Why, for whoever asks during the maintenance' -r
+complete -c orocloud-cli -n "__fish_orocloud_cli_using_subcommand upgrade:rolling" -l wait-lock -d 'Wait for a lock that another operation holds, instead of exit code 6 at once' -r
+complete -c orocloud-cli -n "__fish_orocloud_cli_using_subcommand upgrade:rolling" -l timeout -d 'Stop watching after this time, with exit code 8; the operation goes on' -r
+complete -c orocloud-cli -n "__fish_orocloud_cli_using_subcommand upgrade:rolling" -l operation-id -d 'Id of the operation, made by you: the same id again attaches instead of starting twice' -r
+complete -c orocloud-cli -n "__fish_orocloud_cli_using_subcommand upgrade:rolling" -l format -d '`table` for people, `json` for scripts' -r
+complete -c orocloud-cli -n "__fish_orocloud_cli_using_subcommand upgrade:rolling" -s E -l env -d 'Environment to talk to; default: OROCLOUD_ENV, then `default` of the configuration' -r
+complete -c orocloud-cli -n "__fish_orocloud_cli_using_subcommand upgrade:rolling" -l log -d 'Append a copy of what is printed to FILE, with times and without colours' -r -F
+complete -c orocloud-cli -n "__fish_orocloud_cli_using_subcommand upgrade:rolling" -l skip-check-patches -d 'Do not check patches; none are kept so far, so there is nothing to check either way'
+complete -c orocloud-cli -n "__fish_orocloud_cli_using_subcommand upgrade:rolling" -l skip-search-reindexation -d 'Leave the search index alone; this is the default'
+complete -c orocloud-cli -n "__fish_orocloud_cli_using_subcommand upgrade:rolling" -l schedule-search-reindexation -d 'Have oro:platform:update schedule the indexing of everything'
+complete -c orocloud-cli -n "__fish_orocloud_cli_using_subcommand upgrade:rolling" -l skip-backup -d 'Take no recovery point first'
+complete -c orocloud-cli -n "__fish_orocloud_cli_using_subcommand upgrade:rolling" -l skip-cache-rebuild -d 'Leave the caches of the new release to its first requests'
+complete -c orocloud-cli -n "__fish_orocloud_cli_using_subcommand upgrade:rolling" -l detach -d 'Start it, print its id and leave; follow it with log:view --follow'
+complete -c orocloud-cli -n "__fish_orocloud_cli_using_subcommand upgrade:rolling" -l ignore-window -d 'Start although a maintenance window is near'
+complete -c orocloud-cli -n "__fish_orocloud_cli_using_subcommand upgrade:rolling" -l dry-run -d 'Show what it would do and change nothing'
+complete -c orocloud-cli -n "__fish_orocloud_cli_using_subcommand upgrade:rolling" -l json -d 'The same as --format=json'
+complete -c orocloud-cli -n "__fish_orocloud_cli_using_subcommand upgrade:rolling" -s q -l quiet -d 'Print errors only'
+complete -c orocloud-cli -n "__fish_orocloud_cli_using_subcommand upgrade:rolling" -s v -l verbose -d 'Print more: -v output of programs, -vv and -vvv more detail'
+complete -c orocloud-cli -n "__fish_orocloud_cli_using_subcommand upgrade:rolling" -s n -l no-interaction -d 'Never ask; what destroys something then needs --force'
+complete -c orocloud-cli -n "__fish_orocloud_cli_using_subcommand upgrade:rolling" -l ansi -d 'Use colours even without a terminal'
+complete -c orocloud-cli -n "__fish_orocloud_cli_using_subcommand upgrade:rolling" -l no-ansi -d 'Use no colours; so does the variable NO_COLOR'
+complete -c orocloud-cli -n "__fish_orocloud_cli_using_subcommand upgrade:rolling" -s V -l version -d 'Print the version, and the agents\' versions as of the last calls; never connects'
+complete -c orocloud-cli -n "__fish_orocloud_cli_using_subcommand upgrade:rolling" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c orocloud-cli -n "__fish_orocloud_cli_using_subcommand upgrade:source" -l reference -l tag -d 'Tag, branch or commit to upgrade to; asked for when it is missing' -r
 complete -c orocloud-cli -n "__fish_orocloud_cli_using_subcommand upgrade:source" -l downtime-duration -d 'How long the maintenance is announced to take' -r
 complete -c orocloud-cli -n "__fish_orocloud_cli_using_subcommand upgrade:source" -l downtime-comment -d 'Why, for whoever asks during the maintenance' -r

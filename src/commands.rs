@@ -85,6 +85,7 @@ pub const COMMANDS: &[Entry] = &[
     entry::<release::Rollback>("release:rollback", &[]),
     entry::<status::Status>("status", &[]),
     entry::<upgrade::Upgrade>("upgrade", &[]),
+    entry::<upgrade::Rolling>("upgrade:rolling", &[]),
     entry::<upgrade::Source>("upgrade:source", &[]),
 ];
 

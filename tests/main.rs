@@ -7,6 +7,7 @@ mod deploying;
 mod identity;
 mod locking;
 mod lost;
+mod lost_nodes;
 mod memory;
 mod scripts;
 mod side_by_side;

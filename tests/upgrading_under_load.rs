@@ -48,8 +48,24 @@ fn between<'a>(text: &'a str, from: &str, to: &str) -> Option<&'a str> {
 
 #[test]
 fn nobody_notices_an_upgrade_of_the_code() {
+    nobody_notices("upgrade:source", &|_| {});
+}
+
+#[test]
+fn nobody_notices_an_upgrade_node_after_node() {
+    nobody_notices("upgrade:rolling", &|shop| {
+        let plan =
+            shop.cli("developer", ["upgrade:rolling", "--reference=1.0.1", "--dry-run", "-n"]).succeeds();
+        let at = |step: &str| plan.text().find(step).unwrap_or_else(|| panic!("{step}: {plan:#?}"));
+        assert!(at("balancer:drain:web1") < at("balancer:return:web1"));
+        assert!(at("balancer:return:web1") < at("balancer:drain:web2"));
+    });
+}
+
+fn nobody_notices(command: &str, before: &dyn Fn(&Shop)) {
     let shop = Shop::start();
     shop.deploy("1.0.0");
+    before(&shop);
     let url = shop.sandbox.shop_url().trim_end_matches('/').to_owned();
     let loads = [Load::start(&format!("{url}/"), 2), Load::start(&format!("{url}/slow?ms=300"), 2)];
     let over = AtomicBool::new(false);
@@ -74,7 +90,7 @@ fn nobody_notices_an_upgrade_of_the_code() {
             }
             versions
         });
-        let upgrade = shop.cli("developer", ["upgrade:source", "--reference=1.0.1", "-n"]).run();
+        let upgrade = shop.cli("developer", [command, "--reference=1.0.1", "-n"]).run();
         wait_for("the new version", || get(&format!("{url}/")).1.contains("1.0.1"));
         over.store(true, Ordering::Relaxed);
         let versions = visitor.join().expect("the visitor");

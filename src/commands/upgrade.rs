@@ -1,4 +1,4 @@
-//! `upgrade` and `upgrade:source`.
+//! `upgrade`, `upgrade:rolling` and `upgrade:source`.
 
 use std::time::Duration;
 
@@ -70,9 +70,28 @@ pub struct Source {
     upgrade: UpgradeArgs,
 }
 
+/// Upgrade code and database without maintenance mode, node after node
+///
+/// Fetches, builds and sends the new release, takes a recovery point, and updates the database while the old release is
+/// served, which the release has to be made for. Then each web node is taken out of the load balancer, switched, checked
+/// and let back, so that no request fails. What the first node does not stand, the others never see.
+///
+/// Example: orocloud-cli upgrade:rolling --reference=1.0.1
+#[derive(Debug, Parser)]
+pub struct Rolling {
+    #[command(flatten)]
+    upgrade: UpgradeArgs,
+}
+
 impl Run for Upgrade {
     fn run(self, context: &mut Context) -> Outcome {
         self.upgrade.run::<upgrade::Upgrade>(context, "upgrade")
+    }
+}
+
+impl Run for Rolling {
+    fn run(self, context: &mut Context) -> Outcome {
+        self.upgrade.run::<upgrade::UpgradeRolling>(context, "upgrade:rolling")
     }
 }
 

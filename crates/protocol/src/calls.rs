@@ -57,6 +57,7 @@ calls! {
     ReleaseRollback => crate::release::Rollback,
     Status => crate::status::Status,
     Upgrade => crate::upgrade::Upgrade,
+    UpgradeRolling => crate::upgrade::UpgradeRolling,
     UpgradeSource => crate::upgrade::UpgradeSource,
     NodeStep => crate::node::Step,
     NodeStatus => crate::node::Status,
@@ -93,6 +94,7 @@ impl Method {
             | Self::ReleaseRollback
             | Self::Status
             | Self::Upgrade
+            | Self::UpgradeRolling
             | Self::UpgradeSource => false,
         }
     }

@@ -40,6 +40,22 @@ impl Call for UpgradeSource {
     }
 }
 
+/// Code and database without the maintenance page: node after node, each drained at the load balancer.
+pub enum UpgradeRolling {}
+
+impl Call for UpgradeRolling {
+    const METHOD: &'static str = "upgrade.rolling";
+    const KIND: Kind = Kind::Operation;
+    const ROLE: Role = Role::Developer;
+    type Params = UpgradeParams;
+    type Answer = UpgradeAnswer;
+
+    /// As an upgrade with the page.
+    fn locks(params: &UpgradeParams) -> Vec<Lock> {
+        Upgrade::locks(params)
+    }
+}
+
 /// What every kind of upgrade takes.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

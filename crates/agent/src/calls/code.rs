@@ -2,13 +2,13 @@
 
 use orocloud_protocol::backup::CodeVersion;
 use orocloud_protocol::node::{self, ConsoleCommands, StepAction};
-use orocloud_protocol::{CallError, NodeName, Reference, ReleaseName};
+use orocloud_protocol::{CallError, NodeName, NodeRole, Reference, ReleaseName};
 
 use crate::calls::backup::facts::Places;
 use crate::calls::backup::point::step;
 use crate::calls::status::Answers;
 use crate::environment::Environment;
-use crate::operations::plan::{OperationPlan, Step};
+use crate::operations::plan::{OnLoss, OperationPlan, Step};
 
 /// A version on its way to the web nodes.
 #[derive(Clone, Copy, Debug)]
@@ -41,9 +41,11 @@ impl CodeOrder<'_> {
         step(name, &self.places.maint, action)
     }
 
-    /// The same step on every web node, side by side.
+    /// The same step on every web node, side by side. A node that is lost, or will not, is left behind: the shop goes on
+    /// without it.
     pub fn each(&self, name: &str, action: impl Fn() -> StepAction) -> Vec<Step> {
-        self.places.webs.iter().map(|node| step(name, node, action())).collect()
+        let of = |node| step(name, node, action()).on_loss(OnLoss::Leave);
+        self.places.webs.iter().map(of).collect()
     }
 
     /// The source, at the commit that the reference means now.
@@ -89,6 +91,33 @@ impl CodeOrder<'_> {
     /// The caches of the release, before anybody asks for a page of it.
     pub fn warm(&self) -> Vec<Step> {
         self.each("cache:warm", || StepAction::CacheWarm { release: self.release.clone() })
+    }
+
+    /// The caches of the release on every node, once the database has changed.
+    pub fn clear(&self) -> Vec<Step> {
+        let commands = ConsoleCommands::CacheClear;
+        self.each("cache:clear", || StepAction::ConsoleRun {
+            release: self.release.clone(),
+            commands: commands.clone(),
+        })
+    }
+
+    /// No load balancer sends to the node any more, and what it sent before is answered.
+    pub fn drain(&self, node: &NodeName) -> Vec<Step> {
+        self.at_balancers("balancer:drain", node, || StepAction::BalancerDrain { node: node.clone() })
+    }
+
+    /// The load balancers send to the node again.
+    pub fn give_back(&self, node: &NodeName) -> Vec<Step> {
+        self.at_balancers("balancer:return", node, || StepAction::BalancerReturn {
+            node: node.clone(),
+            healed: false,
+        })
+    }
+
+    fn at_balancers(&self, name: &str, node: &NodeName, action: impl Fn() -> StepAction) -> Vec<Step> {
+        let balancers = self.environment.with_role(NodeRole::Lb);
+        balancers.map(|balancer| step(format!("{name}:{node}"), &balancer.name, action())).collect()
     }
 
     /// The record of what every node is to serve.

@@ -107,9 +107,8 @@ pub fn plan(
     ];
     let point_of_no_return = groups.len();
     groups.push(order.switch());
-    let mut checks = order.check_each();
-    checks.push(order.check_front());
-    groups.push(checks);
+    groups.push(order.check_each());
+    groups.push(vec![order.check_front()]);
     let first_point = PointOrder {
         topic: "backup",
         name: point.clone(),

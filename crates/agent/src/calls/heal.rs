@@ -12,7 +12,7 @@ use tokio::time::Instant;
 
 use crate::calls::status::ask;
 use crate::environment::Environment;
-use crate::nodes::executor::act;
+use crate::nodes::executor::{act, withhold};
 use crate::operations::locks::Held;
 use crate::releases;
 use crate::rules::strays::strays;
@@ -143,7 +143,7 @@ async fn withhold_strays(daemon: &DaemonRef, turn: Turn) -> Result<(), CallError
         crate::log::line(format!("{node} is taken out of the load balancer: {why}"));
         let withholding = Withholding { since: Timestamp::now(), operation: None, why };
         Withheld::new(&config.state).add(&node, withholding)?;
-        keep_out(daemon, &node).await?;
+        withhold(&daemon.nodes, &node).await?;
     }
     Ok(())
 }
@@ -168,17 +168,18 @@ async fn found_strays(daemon: &DaemonRef) -> Result<Vec<(NodeName, String)>, Cal
 /// Brings one node back; false when others hold the locks.
 async fn heal(daemon: &DaemonRef, node: &NodeName, turn: Turn) -> Result<bool, CallError> {
     // The load balancer may have been started anew, or have been away when the node was left behind.
-    keep_out(daemon, node).await?;
+    withhold(&daemon.nodes, node).await?;
     status(daemon, node).await?;
     let Some(_held) = turn.take(daemon, &format!("bring {node} back")) else { return Ok(false) };
     let config = &daemon.node.config;
     let recorded = releases::recorded(&config.state)?;
     let page = bring(daemon, node, recorded.as_ref()).await?;
-    if let Some(version) = recorded.filter(|_| !page) {
+    let is_web = config.environment.node(node).is_some_and(|node| node.roles.contains(&NodeRole::Web));
+    if let Some(version) = recorded.filter(|_| is_web && !page) {
         let check = StepAction::FrontendCheck { release: version.release };
         act(&daemon.nodes, node, "frontend:check", check, Duration::from_secs(300)).await?;
     }
-    for balancer in balancers(&config.environment) {
+    for balancer in balancers(&config.environment).filter(|_| is_web) {
         let back = StepAction::BalancerReturn { node: node.clone(), healed: true };
         act(&daemon.nodes, balancer, "balancer:return", back, Duration::from_secs(120)).await?;
     }
@@ -211,15 +212,6 @@ async fn bring(
     act(&daemon.nodes, node, "release:bring", StepAction::ReleaseBring { release }, Duration::from_secs(120))
         .await?;
     Ok(false)
-}
-
-/// Tells every load balancer that does not know yet.
-async fn keep_out(daemon: &DaemonRef, node: &NodeName) -> Result<(), CallError> {
-    for balancer in balancers(&daemon.node.config.environment) {
-        let out = StepAction::BalancerWithhold { node: node.clone() };
-        act(&daemon.nodes, balancer, "balancer:withhold", out, Duration::from_secs(30)).await?;
-    }
-    Ok(())
 }
 
 fn balancers(environment: &Environment) -> impl Iterator<Item = &NodeName> {

@@ -137,6 +137,7 @@ pub async fn dispatch(
             query::<wire::status::Status>(params, async |p| status::status(context, p).await).await
         }
         Method::Upgrade => operation::<wire::upgrade::Upgrade>(context, params, &events).await,
+        Method::UpgradeRolling => operation::<wire::upgrade::UpgradeRolling>(context, params, &events).await,
         Method::UpgradeSource => operation::<wire::upgrade::UpgradeSource>(context, params, &events).await,
         Method::NodeStep => {
             query::<wire::node::Step>(params, async |p| node::step(context, p, &events).await).await
@@ -178,6 +179,7 @@ pub fn answer(daemon: &DaemonRef, finished: &Finished<'_, StepAction>) -> Result
         Method::Deploy => answer_of::<wire::deploy::Deploy>(daemon, finished),
         Method::ReleaseRollback => answer_of::<wire::release::Rollback>(daemon, finished),
         Method::Upgrade => answer_of::<wire::upgrade::Upgrade>(daemon, finished),
+        Method::UpgradeRolling => answer_of::<wire::upgrade::UpgradeRolling>(daemon, finished),
         Method::UpgradeSource => answer_of::<wire::upgrade::UpgradeSource>(daemon, finished),
         Method::BackupList
         | Method::BackupWindow

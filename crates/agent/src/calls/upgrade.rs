@@ -1,7 +1,9 @@
-//! `upgrade` and `upgrade:source`: another version in place of the one that is served.
+//! `upgrade`, `upgrade:rolling` and `upgrade:source`: another version in place of the one that is served.
 //!
 //! Everything that can be done beside the live release is done before anybody notices: fetching, building, sending,
 //! the dry run of the update, the caches.
+
+mod rolling;
 
 use jiff::Timestamp;
 use orocloud_protocol::backup::{CodeVersion, RecoveryPoint};
@@ -137,7 +139,7 @@ impl Ground<'_> {
         groups.push(vec![step(
             "database:watch",
             &places.db,
-            StepAction::DatabaseWatch { before: self.before.clone(), webs: places.webs.clone() },
+            StepAction::DatabaseWatch { before: self.before.clone(), webs: places.webs.clone(), open: false },
         )]);
         let update = ConsoleCommands::Update {
             schedule_search_reindexation: self.params.schedule_search_reindexation,
@@ -151,10 +153,7 @@ impl Ground<'_> {
         groups.push(vec![order.console("application:upgrade", update)?]);
         if !self.params.skip_cache_rebuild {
             // What was warmed before knew the database as it was then.
-            groups.push(order.each("cache:clear", || StepAction::ConsoleRun {
-                release: order.release.clone(),
-                commands: ConsoleCommands::CacheClear,
-            }));
+            groups.push(order.clear());
         }
         groups.push(vec![order.record()]);
         groups.push(order.switch());

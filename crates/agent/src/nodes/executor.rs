@@ -5,12 +5,13 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use jiff::Timestamp;
 use orocloud_protocol::log::TailAnswer;
 use orocloud_protocol::node::{
     LogSources, LogSourcesAnswer, LogSourcesParams, LogTail, LogTailParams, PackageReceive,
     PackageReceiveParams, Phase, Step as StepCall, StepAction, StepAnswer, StepParams,
 };
-use orocloud_protocol::{Call, CallError, CallId, ErrorKind, EventBody, NodeName};
+use orocloud_protocol::{Call, CallError, CallId, ErrorKind, EventBody, NodeName, NodeRole};
 use serde_json::Value;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
@@ -21,6 +22,7 @@ use super::transport::{CallFailure, Nodes, Reply, new_call_id};
 use crate::calls::log::NodeLogs;
 use crate::operations::EventSink;
 use crate::operations::plan::{Executor, Step, StepFailure, StepRequest};
+use crate::withheld::{Withheld, Withholding};
 
 /// Carries out steps on the nodes.
 #[derive(Debug)]
@@ -129,12 +131,30 @@ impl Executor for NodeExecutor {
 
     async fn leave(
         &self,
-        _operation: CallId,
+        operation: CallId,
         step: &Step<StepAction>,
-        _why: &CallError,
+        why: &CallError,
     ) -> Result<(), CallError> {
-        Err(CallError::failed(format!("{} cannot be taken out of the load balancer yet", step.node)))
+        let (config, node) = (self.nodes.config(), &step.node);
+        let withholding =
+            Withholding { since: Timestamp::now(), operation: Some(operation), why: why.to_string() };
+        Withheld::new(&config.state).add(node, withholding)?;
+        withhold(&self.nodes, node).await
     }
+}
+
+/// Has every load balancer send nothing to a node, if it is one that they send to.
+pub async fn withhold(nodes: &Nodes, node: &NodeName) -> Result<(), CallError> {
+    const LIMIT: Duration = Duration::from_secs(30);
+    let environment = &nodes.config().environment;
+    if !environment.node(node).is_some_and(|node| node.roles.contains(&NodeRole::Web)) {
+        return Ok(());
+    }
+    for balancer in environment.with_role(NodeRole::Lb) {
+        let action = StepAction::BalancerWithhold { node: node.clone() };
+        act(nodes, &balancer.name, "balancer:withhold", action, LIMIT).await?;
+    }
+    Ok(())
 }
 
 /// Acts on a node outside of any operation. Such an act may be repeated, and nothing undoes it.

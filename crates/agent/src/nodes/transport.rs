@@ -108,6 +108,11 @@ impl Nodes {
         Self(Arc::new(Inner { node, daemon, kept: Mutex::default() }))
     }
 
+    /// The coordinator's configuration.
+    pub fn config(&self) -> &crate::environment::Agent {
+        &self.0.node.config
+    }
+
     /// All nodes of the environment.
     pub fn names(&self) -> Vec<NodeName> {
         self.0.node.config.environment.nodes.iter().map(|node| node.name.clone()).collect()

@@ -163,6 +163,16 @@ pub trait Executor: Send + Sync + 'static {
     ) -> impl Future<Output = Result<(), CallError>> + Send;
 }
 
+/// The failure of an act that waited for as long as it makes sense: trying it again at once would not help.
+pub fn tried_enough(error: CallError) -> CallError {
+    error.with_details(serde_json::json!({ "tried_enough": true }))
+}
+
+/// Whether an act is not to be tried again at once.
+pub fn was_tried_enough(error: &CallError) -> bool {
+    error.details.as_ref().and_then(|details| details.get("tried_enough")).is_some()
+}
+
 /// One attempt at a step.
 pub struct StepRequest<'a, A> {
     /// Of this attempt.

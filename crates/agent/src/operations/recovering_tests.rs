@@ -73,6 +73,38 @@ async fn never_are_all_nodes_left_behind() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_node_that_does_not_do_what_the_others_do_is_left_behind() {
+    let fails = |which: &'static [&'static str]| {
+        play_plan(two_nodes(OnLoss::Leave), move |step, phase, _, _| match phase {
+            Phase::Act if which.contains(&step) => {
+                Play::Give(Err(StepFailure::Failed(super::plan::tried_enough(fault()))))
+            }
+            Phase::Undo => undone(),
+            _ => done(),
+        })
+    };
+    for which in ["switch2", "check2"] {
+        let (summary, asked) = match which {
+            "switch2" => fails(&["switch2"]).await,
+            _ => fails(&["check2"]).await,
+        };
+        assert_eq!(summary.error.unwrap().message, "all is done, but not on web2");
+        assert!(asked.contains(&"leave web2".to_owned()), "{asked:?}");
+        assert_eq!(asked.iter().filter(|line| line.ends_with(which)).count(), 1, "tried once: {asked:?}");
+        assert!(asked.contains(&"Act check1".to_owned()), "{asked:?}");
+        assert!(!asked.iter().any(|line| line.starts_with("Undo")), "{asked:?}");
+    }
+    // What no node does is nobody's fault but the operation's.
+    let (summary, asked) = fails(&["check1", "check2"]).await;
+    let message = summary.error.unwrap().message;
+    assert!(message.starts_with("check") && message.contains(" failed on web"), "{message}");
+    assert!(!asked.iter().any(|line| line.starts_with("leave")), "{asked:?}");
+    let (_, asked) = fails(&["switch1", "switch2"]).await;
+    assert_eq!(asked.last().map(String::as_str), Some("Undo build"));
+    assert!(!asked.iter().any(|line| line.starts_with("leave")), "{asked:?}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_left_node_is_not_waited_for_by_the_undo() {
     let mut plan = two_nodes(OnLoss::Leave);
     plan.groups[0].push(step("page1", "web1", OnLoss::Leave));

@@ -200,6 +200,9 @@ pub enum StepAction {
         before: crate::backup::CodeVersion,
         /// Web nodes that serve it.
         webs: Vec<NodeName>,
+        /// The shop goes on meanwhile, so only another schema keeps the old release from being served.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        open: bool,
     },
     /// Reads which schema the database has. Output: [`super::SchemaSeen`].
     DatabaseSchema {},

@@ -14,7 +14,7 @@ use serde::Serialize;
 use super::facts::Facts;
 use super::point::{PointOrder, step, tidying};
 use crate::operations::hash;
-use crate::operations::plan::{OperationPlan, Step};
+use crate::operations::plan::{OnLoss, OperationPlan, Step};
 use crate::points::RestoreRecord;
 use crate::rules::base_choice::choose;
 
@@ -464,7 +464,8 @@ impl Steps<'_> {
         if self.facts.known.code.is_none() {
             return Vec::new();
         }
-        self.facts.places.webs.iter().map(|web| step(name, web, action())).collect()
+        let of = |web| step(name, web, action()).on_loss(OnLoss::Leave);
+        self.facts.places.webs.iter().map(of).collect()
     }
 }
 

@@ -44,8 +44,11 @@ struct Drain<'a> {
 
 impl Action for Drain<'_> {
     async fn act(&self, context: &ActionContext<'_>) -> Result<Value, CallError> {
-        let servers = servers(context).await?;
-        found(&servers, self.node)?;
+        let servers = servers_soon(context).await?;
+        if found(&servers, self.node)?.is_withheld() {
+            // Drained, it would come back with whatever ends the draining.
+            return context.output(&Drained { drained: false });
+        }
         // The last one goes on: a slow answer, or one that comes from the old release, is better than none.
         let drained =
             servers.iter().any(|server| server.name != self.node.as_str() && server.takes_requests());
@@ -61,7 +64,7 @@ impl Action for Drain<'_> {
 
     async fn undo(&self, context: &ActionContext<'_>) -> Result<(), CallError> {
         // One that is kept out stays out.
-        if found(&servers(context).await?, self.node)?.is_drained() {
+        if found(&servers_soon(context).await?, self.node)?.is_drained() {
             order(context, self.node, Order::Return).await?;
         }
         Ok(())
@@ -109,7 +112,7 @@ struct Return<'a> {
 
 impl Action for Return<'_> {
     async fn act(&self, context: &ActionContext<'_>) -> Result<Value, CallError> {
-        if !self.healed && found(&servers(context).await?, self.node)?.is_withheld() {
+        if !self.healed && found(&servers_soon(context).await?, self.node)?.is_withheld() {
             let text = format!("{} stays out of the load balancer until it is what it should be", self.node);
             context.events.emit(EventBody::Note { level: NoteLevel::Warning, text });
             return Ok(Value::Null);
@@ -178,6 +181,17 @@ impl Action for Withhold<'_> {
 async fn servers(context: &ActionContext<'_>) -> Result<Vec<Server>, CallError> {
     let config = context.balancer()?;
     haproxy::servers(&config.admin_socket, &config.backend).await
+}
+
+/// The same, also of a load balancer that is just being started.
+async fn servers_soon(context: &ActionContext<'_>) -> Result<Vec<Server>, CallError> {
+    let until = Instant::now() + ORDER_LIMIT;
+    loop {
+        match servers(context).await {
+            Err(_) if Instant::now() < until => pause(context).await?,
+            outcome => return outcome,
+        }
+    }
 }
 
 fn found<'a>(servers: &'a [Server], node: &NodeName) -> Result<&'a Server, CallError> {

@@ -13,6 +13,7 @@ use super::release::RELOADED;
 use super::{Action, ActionContext};
 use crate::engines::{http, php_fpm};
 use crate::environment::Web;
+use crate::operations::plan::tried_enough;
 
 /// How long the front may take to answer at all: a cold application is slow, a load balancer waits for its checks.
 const LIMIT: Duration = Duration::from_secs(180);
@@ -95,9 +96,10 @@ impl Check<'_> {
             };
             if wrong || began.elapsed() > LIMIT {
                 let node = web.map(|_| format!(" --node={}", context.node.config.node)).unwrap_or_default();
-                return Err(CallError::failed(format!("{url} is not served by release {}", self.release))
+                let error = CallError::failed(format!("{url} is not served by release {}", self.release))
                     .because(seen)
-                    .hint(format!("orocloud-cli log:tail app nginx{node} --lines=50 --no-follow")));
+                    .hint(format!("orocloud-cli log:tail app nginx{node} --lines=50 --no-follow"));
+                return Err(tried_enough(error));
             }
             tokio::select! {
                 () = sleep(PAUSE) => {}

@@ -174,8 +174,8 @@ pub async fn run(
         }
         StepAction::ReleaseRecall { version } => carry_out(&record::Recall { version }, phase, context).await,
         StepAction::ReleaseAccept { release } => carry_out(&record::Accept { release }, phase, context).await,
-        StepAction::DatabaseWatch { before, webs } => {
-            carry_out(&watch::Watch { before, webs }, phase, context).await
+        StepAction::DatabaseWatch { before, webs, open } => {
+            carry_out(&watch::Watch { before, webs, open: *open }, phase, context).await
         }
         StepAction::DatabaseSchema {} => carry_out(&watch::Schema {}, phase, context).await,
         StepAction::ReleaseSwitch { release, previous } => {

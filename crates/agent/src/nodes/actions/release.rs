@@ -296,11 +296,12 @@ pub(super) async fn reload(context: &ActionContext<'_>) -> Result<(), CallError>
             Err(error) => error.to_string(),
         };
         if Instant::now() > until {
-            return Err(CallError::failed(format!(
-                "{service} was not reloaded within {} s",
+            let node = &context.node.config.node;
+            let error = CallError::failed(format!(
+                "{service} of {node} was not reloaded within {} s",
                 RELOAD_LIMIT.as_secs()
-            ))
-            .because(seen));
+            ));
+            return Err(plan::tried_enough(error.because(seen)));
         }
         tokio::select! {
             () = sleep(Duration::from_millis(25)) => {}

@@ -16,6 +16,8 @@ const MARK: &str = "database-watch";
 pub struct Watch<'a> {
     pub before: &'a CodeVersion,
     pub webs: &'a [NodeName],
+    /// The shop goes on meanwhile: what visitors do is no change that keeps the old code from being served.
+    pub open: bool,
 }
 
 impl Action for Watch<'_> {
@@ -28,10 +30,10 @@ impl Action for Watch<'_> {
     async fn undo(&self, context: &ActionContext<'_>) -> Result<(), CallError> {
         let Some(then) = context.marks().get::<State>(MARK)? else { return Ok(()) };
         let changes = changes_since(&connect(context).await?, &then).await?;
-        if !changes.schema && changes.transactions == 0 {
+        if !changes.schema && (self.open || changes.transactions == 0) {
             return context.marks().clear(MARK);
         }
-        Err(self.changed(changes, then.at))
+        Err(if self.open { self.changed_while_open(then.at) } else { self.changed(changes, then.at) })
     }
 
     async fn probe(&self, context: &ActionContext<'_>) -> Result<Probe, CallError> {
@@ -59,6 +61,21 @@ impl Watch<'_> {
             .because("maintenance mode: on, and stays on")
             .hint(format!(
                 "go back to before the update, and out of maintenance: orocloud-cli backup:restore --to={then} --database-only"
+            ))
+    }
+}
+
+impl Watch<'_> {
+    /// The same where no page went up: the old code never stopped being served.
+    fn changed_while_open(&self, then: Timestamp) -> CallError {
+        let CodeVersion { reference, release, .. } = self.before;
+        let webs: Vec<&str> = self.webs.iter().map(NodeName::as_str).collect();
+        CallError::refused("the update has changed the database, and the shop goes on with the old code")
+            .because(format!("code: {reference} (release {release}) on {}, as before", webs.join(", ")))
+            .because("database: its schema is changed by the update")
+            .because("maintenance mode: as it was before")
+            .hint(format!(
+                "go back to before the update, without what visitors did since: orocloud-cli backup:restore --to={then} --database-only"
             ))
     }
 }
@@ -101,7 +118,7 @@ mod tests {
             package: "a".repeat(64).parse().unwrap(),
         };
         let webs = ["web1".parse().unwrap(), "web2".parse().unwrap()];
-        let watch = Watch { before: &before, webs: &webs };
+        let watch = Watch { before: &before, webs: &webs, open: false };
         let error = watch
             .changed(Changes { schema: true, transactions: 2 }, "2026-11-24T10:32:00.25Z".parse().unwrap());
         assert_eq!(error.kind, orocloud_protocol::ErrorKind::Refused);

@@ -15,7 +15,7 @@ use super::waiting::{Patience, Pause, Waiting};
 use crate::operations::EventSink;
 use crate::operations::failpoint::{around, failpoint};
 use crate::operations::journal::{Journal, Mark, StepLine};
-use crate::operations::plan::{Executor, OnLoss, Outputs, Step, StepFailure, StepRequest};
+use crate::operations::plan::{Executor, OnLoss, Outputs, Step, StepFailure, StepRequest, was_tried_enough};
 
 /// What all attempts of one operation share.
 pub(super) struct Shared<E: Executor> {
@@ -93,7 +93,7 @@ impl<E: Executor> Attempt<E> {
             let outcome = self.pursue_once(known).await;
             self.shared.waiting.over(self.at);
             match outcome {
-                Err(Unable::Failed(_)) if left > 0 => {}
+                Err(Unable::Failed(error)) if left > 0 && !was_tried_enough(&error) => {}
                 outcome => return outcome.map_err(|unable| unable.map(|error| self.of_step(error))),
             }
             known = Known::Unfinished;

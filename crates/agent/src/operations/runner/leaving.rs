@@ -8,7 +8,7 @@ use orocloud_protocol::node::Phase;
 use orocloud_protocol::operation::OperationState;
 use orocloud_protocol::{CallError, CallId, ErrorKind, EventBody, NodeName, NoteLevel};
 
-use super::waiting::PATIENCE;
+use super::waiting::patience;
 use super::{Away, Ended, Known, Runner};
 use crate::operations::journal::{Journal, Mark, StepLine};
 use crate::operations::plan::{Executor, OnLoss, OperationPlan};
@@ -44,7 +44,7 @@ impl<E: Executor> Runner<E> {
             if let Err(error) = left {
                 let error = error.context(format!("{} cannot be left behind", step.node));
                 self.shared.waiting.stuck(at, error.to_string());
-                return Err(NotLeft { error: why.because(error), patience: Some(PATIENCE) });
+                return Err(NotLeft { error: why.because(error), patience: Some(patience()) });
             }
             self.shared.waiting.over(at);
             let line = StepLine { at, phase, mark: Mark::Left(why.clone()), when: Timestamp::now() };
@@ -58,6 +58,31 @@ impl<E: Executor> Runner<E> {
             self.known[index][place] = Known::Left;
         }
         Ok(())
+    }
+
+    /// Leaves behind the nodes that do not do what others do: those of their group, or, where there is no way back any
+    /// more, any that stay. Otherwise the failure is the operation's: it is given.
+    pub(super) async fn leave_wrong(
+        &mut self,
+        index: usize,
+        wrong: Vec<Away>,
+        away: &[Away],
+    ) -> Option<CallError> {
+        let (_, first) = wrong.first()?;
+        let first = first.clone();
+        let group = &self.plan.groups[index];
+        let leaving: BTreeSet<&NodeName> =
+            wrong.iter().chain(away).map(|(place, _)| &group[*place].node).collect();
+        let stays = |node: &&NodeName| !leaving.contains(node) && !self.left.contains_key(*node);
+        let others_do = group
+            .iter()
+            .zip(&self.known[index])
+            .any(|(step, known)| matches!(known, Known::Done(_)) && stays(&&step.node));
+        let way_back = self.plan.turns_back_at(index);
+        if !others_do && (way_back || !leavable(&self.plan).iter().any(stays)) {
+            return Some(first);
+        }
+        self.leave(index, Phase::Act, wrong).await.err().map(|_| first)
     }
 
     /// What an operation ends with that did all but what was to be done on nodes left behind.

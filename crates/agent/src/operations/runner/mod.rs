@@ -22,7 +22,7 @@ pub use self::cancel::Cancel;
 pub use self::leaving::as_it_stands;
 
 use self::attempt::{Attempt, NotUndone, Shared, Unable};
-use self::waiting::{PATIENCE, Pause, Waiting};
+use self::waiting::{Pause, Waiting, patience};
 use super::journal::{Journal, Mark, StepLine};
 use super::plan::{Executor, OnLoss, OperationPlan, Outputs, Step, StepFailure};
 
@@ -71,6 +71,16 @@ struct Refusal {
 
 /// A step whose node is out of reach and can be left behind.
 type Away = (usize, CallError);
+
+/// What came of acting on steps of one group, but for those that are done.
+struct Acted {
+    /// The first failure.
+    failed: Option<CallError>,
+    /// Steps that failed, past the point of no return, on nodes that can be left behind.
+    wrong: Vec<Away>,
+    /// Steps whose nodes are out of reach and can be left behind.
+    away: Vec<Away>,
+}
 
 impl<E: Executor> Runner<E> {
     /// For an operation whose journal is open. `plan` has its secrets, which the journal's has not.
@@ -164,10 +174,11 @@ impl<E: Executor> Runner<E> {
             .filter(|place| !self.is_passed_over(&self.plan.groups[index][*place]))
             .collect();
         let mut fault = None;
-        let mut patience = Some(PATIENCE);
+        let mut patience = Some(patience());
         while !places.is_empty() {
-            let (failed, away) = self.act_on(index, &places, patience).await;
+            let Acted { failed, wrong, away } = self.act_on(index, &places, patience).await;
             fault = fault.or(failed);
+            fault = fault.or(self.leave_wrong(index, wrong, &away).await);
             if away.is_empty() {
                 break;
             }
@@ -183,13 +194,8 @@ impl<E: Executor> Runner<E> {
         fault
     }
 
-    /// Acts on these steps of a group; gives the first failure, and those whose nodes could be left behind.
-    async fn act_on(
-        &mut self,
-        index: usize,
-        places: &[usize],
-        patience: Option<Duration>,
-    ) -> (Option<CallError>, Vec<Away>) {
+    /// Acts on these steps of a group; tells which failed, and whose nodes could be left behind.
+    async fn act_on(&mut self, index: usize, places: &[usize], patience: Option<Duration>) -> Acted {
         let mut attempts = JoinSet::new();
         let mut place_of = HashMap::new();
         for &place in places {
@@ -197,7 +203,7 @@ impl<E: Executor> Runner<E> {
             let known = self.known[index][place].clone();
             place_of.insert(attempts.spawn(attempt.pursue(known)).id(), place);
         }
-        let (mut fault, mut away) = (None, Vec::new());
+        let (mut fault, mut wrong, mut away) = (None, Vec::new(), Vec::new());
         while let Some(ended) = attempts.join_next_with_id().await {
             let (task, outcome) = match ended {
                 Ok(ended) => ended,
@@ -223,7 +229,11 @@ impl<E: Executor> Runner<E> {
                 }
                 Err(Unable::Failed(error)) => {
                     *known = Known::Unfinished;
-                    fault.get_or_insert(error);
+                    if step.on_loss == OnLoss::Leave && index >= self.plan.point_of_no_return {
+                        wrong.push((place, error));
+                    } else {
+                        fault.get_or_insert(error);
+                    }
                 }
                 Err(Unable::NotBegun(error)) => {
                     fault.get_or_insert(error);
@@ -241,7 +251,7 @@ impl<E: Executor> Runner<E> {
                 }
             }
         }
-        (fault, away)
+        Acted { failed: fault, wrong, away }
     }
 
     /// Undoes all that was begun, the last first. Stops where a node refuses to.
@@ -269,7 +279,7 @@ impl<E: Executor> Runner<E> {
 
     /// Undoes one group, as far as its nodes do not refuse to.
     async fn undo(&mut self, index: usize) {
-        let mut patience = Some(PATIENCE);
+        let mut patience = Some(patience());
         let mut pause = Pause::new();
         loop {
             let (away, faults) = self.undo_all(index, patience).await;
@@ -380,7 +390,7 @@ impl<E: Executor> Runner<E> {
         for index in 0..self.known.len() {
             for place in 0..self.known[index].len() {
                 let Known::Begun(call) = self.known[index][place] else { continue };
-                let attempt = self.attempt(index, place, Some(PATIENCE));
+                let attempt = self.attempt(index, place, Some(patience()));
                 if index < self.plan.point_of_no_return {
                     // It will be undone: what still runs of it is told to end, and awaited.
                     attempt.cancel.cancel();
