@@ -11,6 +11,7 @@ mod log;
 mod operation;
 mod release;
 mod restore;
+mod shell;
 mod status;
 mod upgrade;
 pub mod versions;
@@ -83,6 +84,7 @@ pub const COMMANDS: &[Entry] = &[
     entry::<operation::Wait>("operation:wait", &[]),
     entry::<release::List>("release:list", &[]),
     entry::<release::Rollback>("release:rollback", &[]),
+    entry::<shell::Shell>("shell", &[]),
     entry::<status::Status>("status", &[]),
     entry::<upgrade::Upgrade>("upgrade", &[]),
     entry::<upgrade::Rolling>("upgrade:rolling", &[]),
@@ -129,7 +131,8 @@ mod tests {
     #[test]
     fn the_listing_has_a_heading_a_topic() {
         let text = listing(None, str::to_owned);
-        assert!(text.contains("\n backup\n  backup:create     Take a recovery point now\n"), "{text}");
+        assert!(text.contains("\n backup\n  backup:create "), "{text}");
+        assert!(text.contains("  Take a recovery point now\n"), "{text}");
         assert!(text.starts_with("  completion"), "{text}");
         let text = listing(Some("env"), str::to_owned);
         assert_eq!(text.lines().count(), 4, "{text}");

@@ -5,11 +5,13 @@
 pub mod host;
 mod lines;
 pub mod local;
+mod rest;
 mod signals;
 mod ssh;
 #[cfg(test)]
 mod tests;
 mod transport;
+mod verdicts;
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -17,7 +19,7 @@ use std::time::{Duration, Instant};
 
 use orocloud_protocol::{
     CallError, CallId, EnvironmentName, ErrorKind, Event, EventBody, Hello, Incoming, Kind, Notification,
-    Request, agree, encode,
+    Request, encode,
 };
 use serde_json::Value;
 
@@ -25,7 +27,9 @@ pub use signals::Signals;
 pub use ssh::SshRoute;
 
 use lines::{Lines, Lost, Woken};
+use rest::Resting;
 use ssh::ConnectError;
+use verdicts::{greet, lost_for_good};
 
 /// How an environment is reached.
 #[derive(Clone, Debug)]
@@ -156,6 +160,10 @@ const IDLE: Duration = Duration::from_secs(10);
 pub struct Client {
     destination: Destination,
     open: Option<Lines>,
+    /// The open connection while nobody uses it, where it is kept.
+    resting: Option<Resting>,
+    /// Whether the connection stays open between calls: the shell's.
+    keeps: bool,
     used: Instant,
     hello: Option<Hello>,
     /// An agent was there before.
@@ -166,7 +174,16 @@ pub struct Client {
 impl Client {
     /// A client that has not connected yet.
     pub fn new(destination: Destination) -> Self {
-        Self { destination, open: None, used: Instant::now(), hello: None, greeted: false, passphrase: None }
+        Self {
+            destination,
+            open: None,
+            resting: None,
+            keeps: false,
+            used: Instant::now(),
+            hello: None,
+            greeted: false,
+            passphrase: None,
+        }
     }
 
     /// What the agent said of itself, once it did.
@@ -186,14 +203,27 @@ impl Client {
         watcher: &mut dyn Watcher,
         signals: Option<&mut Signals>,
     ) -> Result<Ending, CallFailure> {
+        self.wake();
         if self.used.elapsed() > IDLE {
             // Nobody answered the server's questions for a sign of life meanwhile: it may be about to hang up.
             self.open = None;
         }
-        if self.open.is_none() {
+        let was_open = self.open.is_some();
+        if !was_open {
             self.connect_first(watcher)?;
         }
-        let result = self.follow(outgoing, watcher, signals);
+        let mut signals = signals;
+        let mut result = self.follow(outgoing, watcher, signals.as_deref_mut());
+        let is_refused =
+            matches!(&result, Err(CallFailure::Call(error)) if error.kind == ErrorKind::NotSignedIn);
+        if is_refused {
+            // A connection ends with its certificate. Where a new one lies by now, a new connection goes on.
+            self.disconnect();
+            if was_open && outgoing.seen == 0 {
+                self.connect_first(watcher)?;
+                result = self.follow(outgoing, watcher, signals);
+            }
+        }
         self.used = Instant::now();
         result
     }
@@ -211,8 +241,8 @@ impl Client {
         loop {
             match self.attempt(outgoing, watcher, signals.as_deref_mut(), &mut interruptions, &mut away) {
                 Ok(ending) => {
-                    if ending != Ending::TimedOut && !matches!(ending, Ending::Answer(_)) {
-                        self.disconnect();
+                    if !matches!(ending, Ending::Answer(_)) {
+                        self.leave(outgoing.id);
                     }
                     return Ok(ending);
                 }
@@ -318,6 +348,9 @@ impl Client {
         away: &mut Option<Instant>,
     ) -> Result<Ending, Interruption> {
         let lines = self.open.as_mut().ok_or_else(|| Lost("not connected".into()))?;
+        if self.hello.is_some() {
+            lines.expect_life();
+        }
         let mut request = Request::new(outgoing.id, outgoing.method, outgoing.params.clone());
         if outgoing.resume == Resume::Sequence && outgoing.seen > 0 {
             request.after_seq = Some(outgoing.seen);
@@ -427,62 +460,6 @@ impl Outgoing {
             params.insert(key.to_owned(), value);
         }
     }
-}
-
-/// Looks at an agent's greeting.
-fn greet(hello: &Hello, meant: Option<&EnvironmentName>) -> Result<(), CallError> {
-    if let Err(mismatch) = agree(hello) {
-        let ours = orocloud_protocol::VERSION;
-        let (which, hint) = if mismatch.other_is_older {
-            (
-                "the environment's agent is too old",
-                "ask who runs the environment to upgrade its agents; compare: orocloud-cli --version",
-            )
-        } else {
-            (
-                "this orocloud-cli is too old",
-                "upgrade orocloud-cli on this machine; compare: orocloud-cli --version",
-            )
-        };
-        return Err(CallError::new(
-            ErrorKind::ProtocolMismatch,
-            format!("{which} to talk to the other side"),
-        )
-        .because(format!("orocloud-cli is {ours}, the agent is {}", mismatch.other_version))
-        .hint(hint));
-    }
-    match (meant, &hello.environment) {
-        (Some(meant), Some(is)) if meant != is => Err(CallError::new(
-            ErrorKind::HostNotTrusted,
-            format!("the agent belongs to {is}, not to {meant}"),
-        )
-        .hint("correct the address in the configuration: orocloud-cli env:list -v")),
-        _ => Ok(()),
-    }
-}
-
-/// What a connection that does not come back means.
-fn lost_for_good(outgoing: &Outgoing, failure: CallError, lost: &Lost) -> CallError {
-    if outgoing.kind != Kind::Operation {
-        let error =
-            failure.context(format!("the connection was lost ({}) and could not be made again", lost.0));
-        return if error.hints.is_empty() {
-            error.hint("try again, or see how the environment is: orocloud-cli status")
-        } else {
-            error
-        };
-    }
-    let mut error = CallError::new(
-        ErrorKind::StillRunning,
-        format!("the connection was lost and the operation may still run: {}", outgoing.id),
-    )
-    .because(&lost.0)
-    .because(&failure.message);
-    error.causes.extend(failure.causes);
-    error.hint(format!(
-        "follow it once the environment can be reached: orocloud-cli log:view --follow {}",
-        outgoing.id
-    ))
 }
 
 /// Why an attempt ended without an ending.

@@ -73,6 +73,12 @@ pub struct Manner {
     pub colours: Option<bool>,
 }
 
+/// How a [`Ui`] spoke before one command of a shell.
+pub struct Spoken {
+    manner: Manner,
+    format: Format,
+}
+
 /// Where all output goes.
 pub struct Ui {
     out: Box<dyn Write>,
@@ -113,14 +119,19 @@ impl Ui {
     }
 
     /// Copies what is printed into this file, with times and without escape codes.
-    pub fn log_to(&mut self, path: &Path) -> Result<(), CallError> {
+    /// Gives the file before it.
+    pub fn log_to(&mut self, path: &Path) -> Result<Option<File>, CallError> {
         let file = OpenOptions::new().create(true).append(true).open(path).map_err(|error| {
             CallError::usage(format!("cannot write the log file {}", path.display()))
                 .because(error)
                 .hint("name another file: --log=FILE")
         })?;
-        self.log = Some(file);
-        Ok(())
+        Ok(self.log.replace(file))
+    }
+
+    /// Copies into this file from now on, or into none.
+    pub fn log_into(&mut self, file: Option<File>) {
+        self.log = file;
     }
 
     /// `-v` counted.
@@ -134,6 +145,30 @@ impl Ui {
             && self.terminal.stderr
             && !self.manner.no_interaction
             && self.format == Format::Table
+    }
+
+    /// Whether somebody types commands.
+    pub fn can_type(&self) -> bool {
+        self.terminal.stdin && self.terminal.stderr
+    }
+
+    /// Speaks as one command of a shell asks for it; gives what [`Ui::put_back`] takes afterwards.
+    pub fn speak(&mut self, manner: Manner) -> Spoken {
+        let before = Spoken { manner: self.manner, format: self.format };
+        self.terminal.width = Terminal::detect().width.or(self.terminal.width);
+        self.manner = Manner {
+            verbosity: manner.verbosity.max(before.manner.verbosity),
+            quiet: manner.quiet || before.manner.quiet,
+            no_interaction: manner.no_interaction || before.manner.no_interaction,
+            colours: manner.colours.or(before.manner.colours),
+        };
+        before
+    }
+
+    /// Speaks as before a command of a shell.
+    pub fn put_back(&mut self, before: Spoken) {
+        self.manner = before.manner;
+        self.format = before.format;
     }
 
     /// Whether stdout is seen by a person.
@@ -160,7 +195,13 @@ impl Ui {
         style.paint(text, self.colours(self.terminal.stdout))
     }
 
-    fn paint_err(&self, style: Style, text: &str) -> String {
+    /// Whether what a person sees beside data has colours.
+    pub fn colours_err(&self) -> bool {
+        self.colours(self.terminal.stderr)
+    }
+
+    /// Text for the person in a colour, or as it is.
+    pub fn paint_err(&self, style: Style, text: &str) -> String {
         style.paint(text, self.colours(self.terminal.stderr))
     }
 

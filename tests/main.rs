@@ -10,6 +10,7 @@ mod lost;
 mod lost_nodes;
 mod memory;
 mod scripts;
+mod shell;
 mod side_by_side;
 mod story;
 mod support;

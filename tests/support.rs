@@ -1,6 +1,7 @@
 //! What every test needs: a sandbox, the CLI as some caller, answers of the shop.
 
 pub mod relay;
+pub mod terminal;
 pub mod wire;
 
 use std::io::Write;

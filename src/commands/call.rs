@@ -1,5 +1,7 @@
 //! How commands make calls: queries, streams and operations, each with what a person sees meanwhile.
 
+mod kept;
+
 use std::io;
 use std::path::Path;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -26,6 +28,8 @@ pub struct Context {
     config: Option<Config>,
     client: Option<Client>,
     environment: Option<EnvironmentName>,
+    /// Whether further commands follow on the same connection: the shell's.
+    is_shell: bool,
 }
 
 /// How an operation ended for us.
@@ -52,7 +56,7 @@ const SECOND_CTRL_C: Duration = Duration::from_millis(1500);
 impl Context {
     /// A context that has read no configuration yet.
     pub fn new(ui: Ui, sources: Sources) -> Self {
-        Self { ui, sources, config: None, client: None, environment: None }
+        Self { ui, sources, config: None, client: None, environment: None, is_shell: false }
     }
 
     /// Where configuration comes from.
@@ -75,7 +79,11 @@ impl Context {
             None => {
                 let destination = self.config()?.destination()?;
                 self.environment.clone_from(&destination.name);
-                Ok(Client::new(destination))
+                let mut client = Client::new(destination);
+                if self.is_shell {
+                    client.keep_open();
+                }
+                Ok(client)
             }
         }
     }
@@ -120,12 +128,16 @@ impl Context {
 
     /// Makes a query.
     pub fn query<C: Call>(&mut self, params: &C::Params) -> Result<C::Answer, Failure> {
-        let mut outgoing = outgoing::<C>(new_id(), params, Resume::Repeat)?;
-        match self.make(&mut outgoing, &mut |_| Box::new(Nothing), None)? {
-            Ending::Answer(value) => answer::<C>(value),
-            Ending::Left | Ending::Cancel | Ending::TimedOut => {
-                Err(CallError::internal("a query was left").into())
-            }
+        let outgoing = outgoing::<C>(new_id(), params, Resume::Repeat)?;
+        self.ask(outgoing).and_then(answer::<C>)
+    }
+
+    /// Makes a call that answers at once. Ctrl-C ends this program, or in a shell the call alone.
+    fn ask(&mut self, mut outgoing: Outgoing) -> Result<Value, Failure> {
+        let mut signals = if self.is_shell { Some(Signals::listen(None)?) } else { None };
+        match self.make(&mut outgoing, &mut |_| Box::new(Nothing), signals.as_mut())? {
+            Ending::Answer(value) => Ok(value),
+            Ending::Left | Ending::Cancel | Ending::TimedOut => Err(CallError::refused("interrupted").into()),
         }
     }
 
@@ -133,12 +145,7 @@ impl Context {
     pub fn plan<C: Call>(&mut self, params: &C::Params) -> Result<Plan, Failure> {
         let mut outgoing = outgoing::<C>(new_id(), params, Resume::Repeat)?;
         outgoing.kind = Kind::Query;
-        match self.make(&mut outgoing, &mut |_| Box::new(Nothing), None)? {
-            Ending::Answer(value) => read(C::METHOD, value),
-            Ending::Left | Ending::Cancel | Ending::TimedOut => {
-                Err(CallError::internal("a plan was left").into())
-            }
-        }
+        self.ask(outgoing).and_then(|value| read(C::METHOD, value))
     }
 
     /// Follows a stream. `each` shows an event; `again` is the exit code of a second Ctrl-C while the first is stuck.
@@ -150,7 +157,8 @@ impl Context {
         timeout: Option<Duration>,
         each: impl FnMut(&mut Ui, &Event) -> io::Result<()> + 'static,
     ) -> Result<Streamed<C::Answer>, Failure> {
-        let mut signals = Signals::listen(Some(again))?;
+        // A shell outlives its streams.
+        let mut signals = Signals::listen(Some(again).filter(|_| !self.is_shell))?;
         if resume == Resume::Cursor {
             signals.watch_output();
         }

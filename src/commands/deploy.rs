@@ -1,6 +1,6 @@
 //! `deploy`.
 
-use std::io::Read;
+use std::io::{BufRead, Read};
 
 use clap::Parser;
 use orocloud_protocol::{CallError, Reference, Secret, deploy};
@@ -96,7 +96,8 @@ pub(super) fn ask_reference(context: &mut Context, command: &str) -> Result<Refe
 
 fn read_password() -> Result<Secret, CallError> {
     let mut text = String::new();
-    std::io::stdin().take(64 * 1024).read_to_string(&mut text).map_err(|error| {
+    // This line alone: in a shell that reads a script, the ones behind it are commands.
+    std::io::stdin().lock().take(64 * 1024).read_line(&mut text).map_err(|error| {
         CallError::usage("cannot read the password from standard input")
             .because(error)
             .hint("give it like this: orocloud-cli deploy --user-password-stdin … < FILE")

@@ -37,7 +37,7 @@ impl Run for Status {
             show(context, &answer, false)?;
             return Ok(if answer.health == Health::Down { 9 } else { 0 });
         }
-        let mut signals = Signals::listen(Some(0))?;
+        let mut signals = Signals::listen(Some(0).filter(|_| !context.is_shell()))?;
         loop {
             let next = Instant::now() + EVERY;
             let answer = context.query::<status::Status>(&status::StatusParams {})?;

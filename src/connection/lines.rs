@@ -59,6 +59,11 @@ impl Lines {
         }
     }
 
+    /// No call is open: an agent has nothing to say.
+    pub fn expect_nothing(&mut self) {
+        self.calling = false;
+    }
+
     /// From here on an agent that says nothing is lost: it has taken a call.
     pub fn expect_life(&mut self) {
         self.calling = true;

@@ -13,8 +13,8 @@ pub struct Interest {
     pub writable: bool,
 }
 
-/// A way to an agent and back.
-pub trait Transport {
+/// A way to an agent and back. While nobody uses it, another thread looks after it.
+pub trait Transport: Send {
     /// Reads what is there: `WouldBlock` when nothing is, 0 at the end.
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize>;
 
