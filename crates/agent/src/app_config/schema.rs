@@ -213,9 +213,22 @@ fn variable(path: &str, key: &Key, node: &Node, faults: &mut Faults) -> Option<S
         Value::Scalar { text, quoted: false } if !is_string(text) => {
             wrong(&node.place, format!("{path} must be a string: write it in single quotes, '{text}'"))
         }
+        // What it holds are credentials: the fault must not show them.
+        Value::Scalar { text, .. } if is_composer_auth(&key.name) && !is_json_object(text) => {
+            wrong(&node.place, format!("{path} must be a JSON object, as in Composer's auth.json"))
+        }
         Value::Scalar { text, .. } => Some(text.clone()),
         value => wrong(&node.place, format!("{path} must be a string, this is {}", value.kind())),
     }
+}
+
+/// `COMPOSER_AUTH`, `COMPOSER_AUTH1` to `COMPOSER_AUTH5`.
+fn is_composer_auth(name: &str) -> bool {
+    name.strip_prefix("COMPOSER_AUTH").is_some_and(|rest| ["", "1", "2", "3", "4", "5"].contains(&rest))
+}
+
+fn is_json_object(text: &str) -> bool {
+    serde_json::from_str::<serde_json::Map<String, serde_json::Value>>(text).is_ok()
 }
 
 /// Whether YAML takes a value without quotes for a string.
@@ -227,15 +240,15 @@ fn is_string(plain: &str) -> bool {
 fn task(path: &str, key: &Key, node: &Node, whole: bool, faults: &mut Faults) -> Option<Task> {
     let mut section = Section::of(path, node, faults);
     let command = section.text("command", faults);
-    let mut field = |key, low, high, faults: &mut Faults| {
-        section.checked(key, faults, |text| cron(text, low, high)).unwrap_or_else(|| "*".to_owned())
+    let mut field = |key, low, high, names: &[&str], faults: &mut Faults| {
+        section.checked(key, faults, |text| cron(text, low, high, names)).unwrap_or_else(|| "*".to_owned())
     };
     let when = [
-        field("minute", 0, 59, faults),
-        field("hour", 0, 23, faults),
-        field("monthday", 1, 31, faults),
-        field("month", 1, 12, faults),
-        field("weekday", 0, 7, faults),
+        field("minute", 0, 59, &[], faults),
+        field("hour", 0, 23, &[], faults),
+        field("monthday", 1, 31, &[], faults),
+        field("month", 1, 12, &MONTHS, faults),
+        field("weekday", 0, 7, &WEEKDAYS, faults),
     ];
     if command.is_none() && whole && section.get("command").is_none() {
         let text = format!("{path} has no command");
@@ -245,23 +258,42 @@ fn task(path: &str, key: &Key, node: &Node, whole: bool, faults: &mut Faults) ->
     Some(Task { command: command?, when })
 }
 
-/// One field of crontab(5), as numbers: `*`, `5`, `1-3`, `*/10`, and lists of them.
-fn cron(text: &str, low: u8, high: u8) -> Result<String, String> {
-    let number = |text: &str| text.parse::<u8>().ok().filter(|number| (low..=high).contains(number));
-    let range = |text: &str| match text.split_once('-') {
-        _ if text == "*" => true,
-        None => number(text).is_some(),
-        Some((from, to)) => matches!((number(from), number(to)), (Some(from), Some(to)) if from <= to),
+/// Names that crontab(5) takes for months and days of the week; their places are their numbers.
+const MONTHS: [&str; 13] =
+    ["", "jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"];
+const WEEKDAYS: [&str; 7] = ["sun", "mon", "tue", "wed", "thu", "fri", "sat"];
+
+/// One field of crontab(5), as numbers: `*`, `5`, `1-3`, `*/10`, and lists of them; in some also names.
+fn cron(text: &str, low: u8, high: u8, names: &[&str]) -> Result<String, String> {
+    let number = |text: &str| {
+        let named = names.iter().position(|name| !name.is_empty() && name.eq_ignore_ascii_case(text));
+        let digits =
+            || text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse::<u8>().ok()).flatten();
+        named
+            .and_then(|place| u8::try_from(place).ok())
+            .or_else(digits)
+            .filter(|number| (low..=high).contains(number))
     };
-    let good = text.split(',').all(|part| match part.split_once('/') {
+    let range = |text: &str| match text.split_once('-') {
+        _ if text == "*" => Some("*".to_owned()),
+        None => number(text).map(|number| number.to_string()),
+        Some((from, to)) => match (number(from)?, number(to)?) {
+            (from, to) if from <= to => Some(format!("{from}-{to}")),
+            _ => None,
+        },
+    };
+    let part = |part: &str| match part.split_once('/') {
         None => range(part),
-        Some((part, step)) => range(part) && step.parse::<u8>().is_ok_and(|step| step > 0),
-    });
-    if good {
-        Ok(text.to_owned())
-    } else {
-        Err(format!("must be *, {low} to {high}, a range, a list, or */x, this is {text:?}"))
-    }
+        Some((part, step)) => {
+            let step = step.parse::<u8>().ok().filter(|step| *step > 0)?;
+            range(part).map(|range| format!("{range}/{step}"))
+        }
+    };
+    text.split(',')
+        .map(part)
+        .collect::<Option<Vec<_>>>()
+        .map(|parts| parts.join(","))
+        .ok_or_else(|| format!("must be *, {low} to {high}, a range, a list, or */x, this is {text:?}"))
 }
 
 fn filled(text: &str) -> Result<String, String> {
@@ -292,10 +324,15 @@ fn relative(text: &str) -> Result<String, String> {
 }
 
 fn backend_prefix(text: &str) -> Result<String, String> {
-    let good = text.starts_with('/') && !text.ends_with('/');
+    // It becomes part of the web server's configuration.
+    let plain = |c: char| c.is_ascii_alphanumeric() || "/-_.~".contains(c);
+    let good =
+        text.starts_with('/') && !text.ends_with('/') && !text.contains("//") && text.chars().all(plain);
     if good {
         Ok(text.to_owned())
     } else {
-        Err(format!("must begin with / and not end with /, this is {text:?}"))
+        Err(format!(
+            "must begin with / and not end with /, of letters, digits, -, _, . and ~, this is {text:?}"
+        ))
     }
 }

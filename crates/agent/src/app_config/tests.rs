@@ -52,6 +52,22 @@ orocloud_options:
 }
 
 #[test]
+fn fields_of_a_schedule_are_those_of_crontab() {
+    for (key, text, expected) in [
+        ("minute", "8,12,16", "8,12,16"),
+        ("hour", "*/4", "*/4"),
+        ("monthday", "1-31/2", "1-31/2"),
+        ("month", "jan,JUN-Aug", "1,6-8"),
+        ("weekday", "mon-fri", "1-5"),
+        ("weekday", "7", "7"),
+    ] {
+        let yaml = format!("orocloud_options: {{schedule: {{a: {{command: 'x', {key}: '{text}'}}}}}}");
+        let config = read(&layers(&[("orocloud.yaml", &yaml)])).unwrap();
+        assert!(config.schedule["a"].when.contains(&expected.to_owned()), "{yaml}");
+    }
+}
+
+#[test]
 fn a_wrong_key_or_value_is_named_with_its_place_and_the_nearest_key() {
     let text = "orocloud_options:\n  deployment:\n    instal_commands: []\n    git_clone_recursive: 'true'\n    \
                 db_extensions: pgcrypto\n  aplication: {}\n  schedule:\n    nightly:\n      minute: '61'\n";
@@ -85,6 +101,14 @@ fn a_wrong_key_or_value_is_named_with_its_place_and_the_nearest_key() {
         ("orocloud_options: {application: {env_vars: {A-B: 'x'}}}", "letters, digits and _"),
         ("orocloud_options: {application: {maintenance_page: '../x'}}", "inside the repository"),
         ("orocloud_options: {application: {web_backend_prefix: 'admin/'}}", "must begin with /"),
+        ("orocloud_options: {application: {web_backend_prefix: '/a;b {}'}}", "must begin with /"),
+        (
+            "orocloud_options: {application: {env_vars: {COMPOSER_AUTH2: '{\"http-basic\": {\"a\": 1}'}}}",
+            "env_vars.COMPOSER_AUTH2 must be a JSON object, as in Composer's auth.json",
+        ),
+        ("orocloud_options: {schedule: {a: {command: 'x', weekday: 'fri-mon'}}}", "must be *, 0 to 7"),
+        ("orocloud_options: {schedule: {a: {command: 'x', hour: 'mon'}}}", "must be *, 0 to 23"),
+        ("orocloud_options: {schedule: {a: {command: 'x', hour: '+1'}}}", "must be *, 0 to 23"),
         ("orocloud_options: {deployment: {install_commands: ['oro:install \"x']}}", "[0] has a quote"),
         ("orocloud_options: {deployment: {composer_command: 'composer install'}}", "{{composer_cmd}}"),
         ("a: *nothing", "this is not YAML"),
