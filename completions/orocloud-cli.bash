@@ -2,7 +2,7 @@
 
 _orocloud_cli() {
     local global="--ansi --env= --log= --no-ansi --no-interaction --quiet --verbose --version --help"
-    local names="backup:create backup:list backup:restore backup:window completion deploy env:info env:list env:use help log:list log:sources log:tail log:view operation:cancel operation:list operation:wait release:list release:rollback status upgrade upgrade:rolling upgrade:source"
+    local names="backup:create backup:list backup:restore backup:window completion deploy env:info env:list env:use help log:list log:sources log:tail log:view maintenance:windows operation:cancel operation:list operation:wait release:list release:rollback shell status upgrade upgrade:rolling upgrade:source"
     local words=() current="" options="" command="" word i
 
     # Join what was split at colons: `backup : list` is one word.
@@ -68,11 +68,13 @@ _orocloud_cli() {
         log:sources) options="--format= --json --page= --per-page=" ;;
         log:tail) options="--grep= --json --level= --lines= --no-follow --node= --since= --until-match= --until=" ;;
         log:view) options="--follow --format= --json" ;;
+        maintenance:windows) options="--format= --from= --json --until=" ;;
         operation:cancel) options="--format= --give-up --json" ;;
         operation:list) options="--format= --json --page= --per-page=" ;;
         operation:wait) options="--format= --json --timeout=" ;;
         release:list) options="--format= --json --page= --per-page=" ;;
         release:rollback) options="--detach --dry-run --format= --ignore-window --json --operation-id= --timeout= --wait-lock=" ;;
+        shell) options="" ;;
         status) options="--format= --json --watch" ;;
         upgrade) options="--detach --downtime-comment= --downtime-duration= --dry-run --format= --ignore-window --json --operation-id= --reference= --schedule-search-reindexation --skip-backup --skip-cache-rebuild --skip-check-patches --skip-search-reindexation --timeout= --wait-lock=" ;;
         upgrade:rolling) options="--detach --downtime-comment= --downtime-duration= --dry-run --format= --ignore-window --json --operation-id= --reference= --schedule-search-reindexation --skip-backup --skip-cache-rebuild --skip-check-patches --skip-search-reindexation --timeout= --wait-lock=" ;;

@@ -47,11 +47,13 @@ complete -c orocloud-cli -n "__fish_orocloud_cli_needs_command" -f -a "log:list"
 complete -c orocloud-cli -n "__fish_orocloud_cli_needs_command" -f -a "log:sources" -d 'List the logs there are, on which nodes, how large'
 complete -c orocloud-cli -n "__fish_orocloud_cli_needs_command" -f -a "log:tail" -d 'Follow logs of all nodes, merged by time'
 complete -c orocloud-cli -n "__fish_orocloud_cli_needs_command" -f -a "log:view" -d 'Show the log of one operation'
+complete -c orocloud-cli -n "__fish_orocloud_cli_needs_command" -f -a "maintenance:windows" -d 'Show when the infrastructure is updated: planned and unplanned maintenance windows'
 complete -c orocloud-cli -n "__fish_orocloud_cli_needs_command" -f -a "operation:cancel" -d 'Cancel an operation'
 complete -c orocloud-cli -n "__fish_orocloud_cli_needs_command" -f -a "operation:list" -d 'List the operations that run'
 complete -c orocloud-cli -n "__fish_orocloud_cli_needs_command" -f -a "operation:wait" -d 'Wait for the end of an operation and give its exit code'
 complete -c orocloud-cli -n "__fish_orocloud_cli_needs_command" -f -a "release:list" -d 'List releases: the current one, those kept, and what became of the others'
 complete -c orocloud-cli -n "__fish_orocloud_cli_needs_command" -f -a "release:rollback" -d 'Serve an earlier release again'
+complete -c orocloud-cli -n "__fish_orocloud_cli_needs_command" -f -a "shell" -d 'Run commands one after another over one open connection'
 complete -c orocloud-cli -n "__fish_orocloud_cli_needs_command" -f -a "status" -d 'Show what works and what does not, worst first'
 complete -c orocloud-cli -n "__fish_orocloud_cli_needs_command" -f -a "upgrade" -d 'Upgrade code and database, with maintenance mode'
 complete -c orocloud-cli -n "__fish_orocloud_cli_needs_command" -f -a "upgrade:rolling" -d 'Upgrade code and database without maintenance mode, node after node'
@@ -263,6 +265,22 @@ complete -c orocloud-cli -n "__fish_orocloud_cli_using_subcommand log:view" -l a
 complete -c orocloud-cli -n "__fish_orocloud_cli_using_subcommand log:view" -l no-ansi -d 'Use no colours; so does the variable NO_COLOR'
 complete -c orocloud-cli -n "__fish_orocloud_cli_using_subcommand log:view" -s V -l version -d 'Print the version, and the agents\' versions as of the last calls; never connects'
 complete -c orocloud-cli -n "__fish_orocloud_cli_using_subcommand log:view" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c orocloud-cli -n "__fish_orocloud_cli_using_subcommand maintenance:windows" -l from -d 'Windows that end after this moment; default: now' -r
+complete -c orocloud-cli -n "__fish_orocloud_cli_using_subcommand maintenance:windows" -l until -d 'Windows that begin before this moment; default: eight weeks later' -r
+complete -c orocloud-cli -n "__fish_orocloud_cli_using_subcommand maintenance:windows" -l format -d '`table` for people, `json` or `csv` for scripts, `ical` for calendars' -r -f -a "table\t'For people'
+json\t'The call\'s own answer'
+csv\t'For spreadsheets'
+ical\t'RFC 5545'"
+complete -c orocloud-cli -n "__fish_orocloud_cli_using_subcommand maintenance:windows" -s E -l env -d 'Environment to talk to; default: OROCLOUD_ENV, then `default` of the configuration' -r
+complete -c orocloud-cli -n "__fish_orocloud_cli_using_subcommand maintenance:windows" -l log -d 'Append a copy of what is printed to FILE, with times and without colours' -r -F
+complete -c orocloud-cli -n "__fish_orocloud_cli_using_subcommand maintenance:windows" -l json -d 'The same as --format=json'
+complete -c orocloud-cli -n "__fish_orocloud_cli_using_subcommand maintenance:windows" -s q -l quiet -d 'Print errors only'
+complete -c orocloud-cli -n "__fish_orocloud_cli_using_subcommand maintenance:windows" -s v -l verbose -d 'Print more: -v output of programs, -vv and -vvv more detail'
+complete -c orocloud-cli -n "__fish_orocloud_cli_using_subcommand maintenance:windows" -s n -l no-interaction -d 'Never ask; what destroys something then needs --force'
+complete -c orocloud-cli -n "__fish_orocloud_cli_using_subcommand maintenance:windows" -l ansi -d 'Use colours even without a terminal'
+complete -c orocloud-cli -n "__fish_orocloud_cli_using_subcommand maintenance:windows" -l no-ansi -d 'Use no colours; so does the variable NO_COLOR'
+complete -c orocloud-cli -n "__fish_orocloud_cli_using_subcommand maintenance:windows" -s V -l version -d 'Print the version, and the agents\' versions as of the last calls; never connects'
+complete -c orocloud-cli -n "__fish_orocloud_cli_using_subcommand maintenance:windows" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c orocloud-cli -n "__fish_orocloud_cli_using_subcommand operation:cancel" -l format -d '`table` for people, `json` for scripts' -r
 complete -c orocloud-cli -n "__fish_orocloud_cli_using_subcommand operation:cancel" -s E -l env -d 'Environment to talk to; default: OROCLOUD_ENV, then `default` of the configuration' -r
 complete -c orocloud-cli -n "__fish_orocloud_cli_using_subcommand operation:cancel" -l log -d 'Append a copy of what is printed to FILE, with times and without colours' -r -F
@@ -334,6 +352,15 @@ complete -c orocloud-cli -n "__fish_orocloud_cli_using_subcommand release:rollba
 complete -c orocloud-cli -n "__fish_orocloud_cli_using_subcommand release:rollback" -l no-ansi -d 'Use no colours; so does the variable NO_COLOR'
 complete -c orocloud-cli -n "__fish_orocloud_cli_using_subcommand release:rollback" -s V -l version -d 'Print the version, and the agents\' versions as of the last calls; never connects'
 complete -c orocloud-cli -n "__fish_orocloud_cli_using_subcommand release:rollback" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c orocloud-cli -n "__fish_orocloud_cli_using_subcommand shell" -s E -l env -d 'Environment to talk to; default: OROCLOUD_ENV, then `default` of the configuration' -r
+complete -c orocloud-cli -n "__fish_orocloud_cli_using_subcommand shell" -l log -d 'Append a copy of what is printed to FILE, with times and without colours' -r -F
+complete -c orocloud-cli -n "__fish_orocloud_cli_using_subcommand shell" -s q -l quiet -d 'Print errors only'
+complete -c orocloud-cli -n "__fish_orocloud_cli_using_subcommand shell" -s v -l verbose -d 'Print more: -v output of programs, -vv and -vvv more detail'
+complete -c orocloud-cli -n "__fish_orocloud_cli_using_subcommand shell" -s n -l no-interaction -d 'Never ask; what destroys something then needs --force'
+complete -c orocloud-cli -n "__fish_orocloud_cli_using_subcommand shell" -l ansi -d 'Use colours even without a terminal'
+complete -c orocloud-cli -n "__fish_orocloud_cli_using_subcommand shell" -l no-ansi -d 'Use no colours; so does the variable NO_COLOR'
+complete -c orocloud-cli -n "__fish_orocloud_cli_using_subcommand shell" -s V -l version -d 'Print the version, and the agents\' versions as of the last calls; never connects'
+complete -c orocloud-cli -n "__fish_orocloud_cli_using_subcommand shell" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c orocloud-cli -n "__fish_orocloud_cli_using_subcommand status" -l format -d '`table` for people, `json` for scripts' -r
 complete -c orocloud-cli -n "__fish_orocloud_cli_using_subcommand status" -s E -l env -d 'Environment to talk to; default: OROCLOUD_ENV, then `default` of the configuration' -r
 complete -c orocloud-cli -n "__fish_orocloud_cli_using_subcommand status" -l log -d 'Append a copy of what is printed to FILE, with times and without colours' -r -F

@@ -15,6 +15,7 @@ mod shell;
 mod status;
 mod upgrade;
 pub mod versions;
+mod windows;
 
 use clap::{ArgMatches, Command, Parser};
 
@@ -79,6 +80,7 @@ pub const COMMANDS: &[Entry] = &[
     entry::<log::Sources>("log:sources", &[]),
     entry::<log::Tail>("log:tail", &["logs"]),
     entry::<log::View>("log:view", &[]),
+    entry::<windows::Windows>("maintenance:windows", &[]),
     entry::<operation::Cancel>("operation:cancel", &[]),
     entry::<operation::List>("operation:list", &[]),
     entry::<operation::Wait>("operation:wait", &[]),

@@ -18,3 +18,4 @@ mod tailing;
 mod targets;
 mod upgrading;
 mod upgrading_under_load;
+mod windows;

@@ -205,7 +205,16 @@ impl Context {
                 &mut outgoing,
                 &mut |ui| Box::new(Running { progress: Progress::start(ui), detach, cancelled }),
                 Some(&mut signals),
-            )?;
+            );
+            let ending = match ending {
+                Err(CallFailure::Call(refused)) if self.starts_anyway(&refused) => {
+                    if let Some(options) = outgoing.params.get_mut("options").and_then(Value::as_object_mut) {
+                        options.insert("ignore_window".to_owned(), true.into());
+                    }
+                    continue;
+                }
+                ending => ending?,
+            };
             // From here on the agent knows the id: asking again attaches.
             outgoing.resume = Resume::Sequence;
             match ending {
@@ -240,6 +249,19 @@ impl Context {
                 }
             }
         }
+    }
+
+    /// Whether this is the refusal for a maintenance window, and a person wants to start all the same.
+    fn starts_anyway(&mut self, refused: &CallError) -> bool {
+        let is_window = refused.details.as_ref().is_some_and(|details| details.get("window").is_some());
+        if refused.kind != ErrorKind::Refused || !is_window || !self.ui.can_ask() {
+            return false;
+        }
+        self.ui.warn(&crate::output::escape::strip(&refused.message));
+        for cause in &refused.causes {
+            self.ui.note(&format!("  {}", crate::output::escape::strip(cause)));
+        }
+        self.ui.agrees("Start it all the same?")
     }
 
     /// The end that every operation has that was watched to it.

@@ -39,6 +39,11 @@ impl Ui {
         Confirm::new().with_prompt(question).default(false).interact().unwrap_or(false)
     }
 
+    /// Whether a person agrees; nobody there to be asked does not.
+    pub fn agrees(&mut self, question: &str) -> bool {
+        (self.answers.is_some() || self.can_ask()) && self.confirm(question)
+    }
+
     /// The passphrase of a key, not shown.
     pub fn passphrase(&mut self, key: &Path, attempt: u32) -> Option<String> {
         if !(self.terminal.stdin && self.terminal.stderr) || self.manner.no_interaction {

@@ -13,6 +13,8 @@ use serde::de::DeserializeOwned;
 
 pub use authority::{Authority, AuthorityKind};
 
+use crate::rules::windows::PlannedWindow;
+
 /// The newest format of both files that this build reads.
 const FORMAT: u32 = 1;
 
@@ -275,6 +277,9 @@ pub struct Environment {
     pub repository: Repository,
     /// When recovery points are taken and how long they are kept.
     pub backup: BackupPolicy,
+    /// Planned maintenance windows.
+    #[serde(default, rename = "window")]
+    pub windows: Vec<PlannedWindow>,
 }
 
 impl Environment {
@@ -291,6 +296,7 @@ impl Environment {
             application: Application { document_root: PathBuf::new(), release_header: None },
             repository: Repository { url: String::new(), deploy_key: None, known_hosts: None },
             backup: BackupPolicy::default(),
+            windows: Vec::new(),
         }
     }
 
@@ -420,6 +426,12 @@ impl Agent {
         for (format, path) in [(agent.format, path), (environment.format, file.as_path())] {
             if format != FORMAT {
                 return Err(format!("{}: format is {format}, this agent reads {FORMAT}", path.display()));
+            }
+        }
+        for (number, window) in environment.windows.iter().enumerate() {
+            window.check().map_err(|wrong| format!("{}: {wrong}", file.display()))?;
+            if environment.windows[..number].iter().any(|other| other.name == window.name) {
+                return Err(format!("{}: two [[window]] are named {:?}", file.display(), window.name));
             }
         }
         agent.environment = environment;

@@ -21,4 +21,5 @@ pub mod rules;
 pub mod server;
 pub mod service_manager;
 pub mod session;
+pub mod windows;
 pub mod withheld;

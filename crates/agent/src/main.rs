@@ -5,6 +5,7 @@ orocloud-agent, the agent on every node of an OroCloud environment
 
   orocloud-agent serve --config AGENT_TOML    the daemon, in the foreground
   orocloud-agent session --socket SOCKET      sshd's subsystem: copies between a caller and the daemon
+  orocloud-agent window --help                unplanned maintenance windows
   orocloud-agent --version
 ";
 
@@ -15,6 +16,7 @@ fn main() {
         Some("child") => orocloud_agent::child::main(arguments),
         Some("file") => orocloud_agent::files::main(arguments),
         Some("session") => orocloud_agent::session::main(arguments),
+        Some("window") => orocloud_agent::windows::main(arguments),
         Some("serve") => serve(arguments.collect()),
         Some("--version" | "-V") => {
             println!("orocloud-agent {}", orocloud_protocol::VERSION);

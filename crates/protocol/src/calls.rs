@@ -59,6 +59,7 @@ calls! {
     Upgrade => crate::upgrade::Upgrade,
     UpgradeRolling => crate::upgrade::UpgradeRolling,
     UpgradeSource => crate::upgrade::UpgradeSource,
+    MaintenanceWindows => crate::window::List,
     NodeStep => crate::node::Step,
     NodeStatus => crate::node::Status,
     NodeDatabaseInfo => crate::node::DatabaseInfo,
@@ -87,6 +88,7 @@ impl Method {
             | Self::LogSources
             | Self::LogTail
             | Self::LogView
+            | Self::MaintenanceWindows
             | Self::OperationCancel
             | Self::OperationList
             | Self::OperationWait

@@ -24,6 +24,7 @@ pub mod operation;
 pub mod release;
 pub mod status;
 pub mod upgrade;
+pub mod window;
 
 pub use call::{Call, Kind, Lock, LockMode, Page, Resource};
 pub use error::{CallError, ErrorKind};

@@ -14,6 +14,7 @@ pub mod operation_log;
 pub mod release;
 pub mod status;
 pub mod upgrade;
+pub mod window;
 
 use std::collections::BTreeMap;
 
@@ -159,6 +160,9 @@ pub async fn dispatch(
             })
             .await
         }
+        Method::MaintenanceWindows => {
+            query::<wire::window::List>(params, async |p| window::list(context, p).await).await
+        }
         Method::NodePackageReceive => {
             query::<wire::node::PackageReceive>(params, async |p| {
                 node::package_receive(context, p, exchange).await
@@ -188,6 +192,7 @@ pub fn answer(daemon: &DaemonRef, finished: &Finished<'_, StepAction>) -> Result
         | Method::LogSources
         | Method::LogTail
         | Method::LogView
+        | Method::MaintenanceWindows
         | Method::OperationCancel
         | Method::OperationList
         | Method::OperationWait

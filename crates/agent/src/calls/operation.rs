@@ -113,6 +113,9 @@ where
         .map_err(|error| CallError::internal("the parameters cannot be kept").because(error))?;
     let options = C::options(&params);
     let environment = &context.config().environment;
+    if context.caller.kind != CallerKind::Agent && !options.ignore_window {
+        super::window::guard(context, C::METHOD, &C::locks(&params)).await?;
+    }
     let new = NewOperation {
         id: context.call,
         method: C::METHOD.to_owned(),

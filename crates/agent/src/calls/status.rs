@@ -7,12 +7,14 @@ use orocloud_protocol::backup::CodeVersion;
 use orocloud_protocol::node::DatabaseInfoAnswer;
 use orocloud_protocol::operation::{OperationState, OperationSummary};
 use orocloud_protocol::status::{Health, StatusRow};
+use orocloud_protocol::window::{Window, WindowKind};
 use orocloud_protocol::{CallError, NodeName, NodeRole, ReleaseName, node, status};
 
 use crate::calls::Context;
 use crate::calls::backup::facts::Known;
 use crate::environment::{BackupSchedule, Environment};
 use crate::server::DaemonRef;
+use crate::windows;
 use crate::withheld::{Withheld, Withholding};
 
 /// A recovery point every hour, and some patience.
@@ -38,6 +40,8 @@ pub struct Facts<'a> {
     pub operations: Vec<OperationSummary>,
     /// Web nodes that are kept out of the load balancer.
     pub withheld: BTreeMap<NodeName, Withholding>,
+    /// Maintenance windows that are open or near.
+    pub windows: Vec<Window>,
 }
 
 /// How long a node may take to tell how it is.
@@ -65,14 +69,16 @@ pub async fn status(
             Err(_) => Err(silent(db.as_ref()?)),
         })
     });
+    let now = Timestamp::now();
     Ok(board(&Facts {
         environment,
-        now: Timestamp::now(),
+        now,
         nodes,
         database,
         known: Known::read(&config.state)?,
         operations: context.daemon.operations.unended(),
         withheld: Withheld::new(&config.state).all()?,
+        windows: windows::between(config, now, now.checked_add(windows::AHEAD).unwrap_or(Timestamp::MAX))?,
     }))
 }
 
@@ -121,6 +127,7 @@ pub fn board(facts: &Facts<'_>) -> status::StatusAnswer {
     rows.extend(maintenance_differs(&facts.nodes));
     rows.push(backups(facts));
     rows.extend(facts.operations.iter().map(operation));
+    rows.extend(facts.windows.iter().find(|window| !window.cancelled).map(|near| window(near, facts.now)));
     // Stable: what is equally bad stays in the order of the nodes.
     rows.sort_by_key(|row| std::cmp::Reverse(row.health));
     status::StatusAnswer {
@@ -288,6 +295,21 @@ fn operation(summary: &OperationSummary) -> StatusRow {
         _ => Health::Ok,
     };
     row("operation", health, detail, Some(format!("orocloud-cli log:view {id} --follow")))
+}
+
+/// A window that is open is to be heeded; one that is near is told.
+fn window(window: &Window, now: Timestamp) -> StatusRow {
+    let kind = match window.kind {
+        WindowKind::Planned => "planned",
+        WindowKind::Security | WindowKind::Performance | WindowKind::Other => "unplanned",
+    };
+    let shop = if window.interrupts { ", the shop is interrupted" } else { "" };
+    let (health, when) = match window.holds(now) {
+        true => (Health::Warning, format!("open until {:.0}", window.ends_at)),
+        false => (Health::Ok, format!("the next one begins at {:.0}", window.starts_at)),
+    };
+    let detail = format!("{kind}, {when}{shop}: {}", window.work);
+    row("maintenance window", health, detail, Some("orocloud-cli maintenance:windows".to_owned()))
 }
 
 /// The largest unit that says enough.

@@ -9,3 +9,4 @@ pub mod restorable;
 pub mod retention;
 pub mod strays;
 pub mod wal;
+pub mod windows;
