@@ -20,6 +20,8 @@ pub(super) enum Play {
     UntilCancelled,
     /// Is done just as it is told to end.
     DoneWhenCancelled,
+    /// Is done once the test says so.
+    DoneWhenTold,
     /// Never answers.
     Hang,
 }
@@ -31,6 +33,14 @@ pub(super) struct Script {
     part: Box<Part>,
     pub(super) asked: Mutex<Vec<(String, CallId)>>,
     changed: watch::Sender<()>,
+    told: tokio::sync::Notify,
+}
+
+impl Script {
+    /// What waits to be told goes on.
+    pub(super) fn go_on(&self) {
+        self.told.notify_one();
+    }
 }
 
 impl Executor for Script {
@@ -54,6 +64,10 @@ impl Executor for Script {
             }
             Play::DoneWhenCancelled => {
                 request.cancel.cancelled().await;
+                Ok(StepAnswer::Done(json!(1)))
+            }
+            Play::DoneWhenTold => {
+                self.told.notified().await;
                 Ok(StepAnswer::Done(json!(1)))
             }
             Play::Hang => std::future::pending().await,
@@ -127,7 +141,12 @@ pub(super) fn open(
     folder: &Path,
     part: impl Fn(&str, Phase, bool, usize) -> Play + Send + Sync + 'static,
 ) -> Arc<Operations<Script>> {
-    let script = Script { part: Box::new(part), asked: Mutex::default(), changed: watch::Sender::new(()) };
+    let script = Script {
+        part: Box::new(part),
+        asked: Mutex::default(),
+        changed: watch::Sender::new(()),
+        told: tokio::sync::Notify::new(),
+    };
     let answer: AnswerFn<()> = Arc::new(|done| Ok(json!(done.done_at.len())));
     Operations::open(folder, "maint1".parse().unwrap(), Arc::new(script), answer).unwrap()
 }

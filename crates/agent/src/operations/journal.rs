@@ -279,6 +279,9 @@ pub struct Journal<A> {
     record: Mutex<Record<A>>,
     steps: Mutex<Lines>,
     events: EventLog,
+    /// As if the disk were full.
+    #[cfg(test)]
+    pub full: std::sync::atomic::AtomicBool,
 }
 
 impl<A: Clone + Serialize + DeserializeOwned> Journal<A> {
@@ -314,7 +317,14 @@ impl<A: Clone + Serialize + DeserializeOwned> Journal<A> {
             crate::log::line(format!("{}: half a last line of {cut} bytes is cut off", path.display()));
         }
         let events = EventLog::open(&folder, record.id, Limits::default())?;
-        Ok(Self { folder, record: Mutex::new(record), steps: Mutex::new(steps), events })
+        Ok(Self {
+            folder,
+            record: Mutex::new(record),
+            steps: Mutex::new(steps),
+            events,
+            #[cfg(test)]
+            full: std::sync::atomic::AtomicBool::new(false),
+        })
     }
 
     /// The record as it stands.
@@ -338,6 +348,10 @@ impl<A: Clone + Serialize + DeserializeOwned> Journal<A> {
 
     /// Writes and syncs a line about a step.
     pub fn mark(&self, line: &StepLine) -> io::Result<()> {
+        #[cfg(test)]
+        if self.full.load(std::sync::atomic::Ordering::SeqCst) {
+            return Err(io::ErrorKind::StorageFull.into());
+        }
         let mut text = serde_json::to_vec(line)?;
         text.push(b'\n');
         let mut steps = lock(&self.steps);

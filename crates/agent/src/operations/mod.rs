@@ -22,6 +22,8 @@ mod start;
 #[cfg(test)]
 mod tests;
 mod view;
+#[cfg(test)]
+mod walk_tests;
 
 use std::collections::{BTreeMap, HashMap};
 use std::io;

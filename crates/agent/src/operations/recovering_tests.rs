@@ -348,3 +348,30 @@ async fn only_an_owner_or_its_caller_cancels_what_nobody_knows() {
     assert_eq!(refused.kind, ErrorKind::NotPermitted);
     operations.cancel(operation, &caller("SHA256:dora", Role::Developer)).unwrap();
 }
+
+#[tokio::test(start_paused = true)]
+async fn on_a_full_disk_it_waits_or_is_undone_and_never_stays_half() {
+    // `a` is done, then there is no room for the intent of what follows; `c` is behind the point of no return.
+    for (fills, ends) in [("a", OperationState::Failed), ("b", OperationState::Succeeded)] {
+        let folder = tempfile::tempdir().unwrap();
+        let operations = open(folder.path(), move |step, phase, _, _| match phase {
+            Phase::Act if step == fills => Play::DoneWhenTold,
+            Phase::Undo => undone(),
+            _ => done(),
+        });
+        let operation = id(1);
+        let row = |name: &str| vec![step(name, "web1", OnLoss::Wait)];
+        let plan = OperationPlan::losing_nothing(vec![row("a"), row("b"), row("c")], 1, Vec::new());
+        operations.start(wanted(operation), async { Ok(plan) }).await.unwrap();
+        until_asked(&operations, &format!("Act {fills}")).await;
+        let running = operations.running().get(&operation).cloned().unwrap();
+        running.journal.full.store(true, std::sync::atomic::Ordering::SeqCst);
+        operations.executor.go_on();
+        let summary = stuck(&operations, operation).await;
+        assert!(summary.stuck[0].starts_with("the journal cannot be written"), "{summary:?}");
+        assert!(!asked(&operations).iter().any(|line| line.starts_with("Undo") || line == "Act c"));
+        running.journal.full.store(false, std::sync::atomic::Ordering::SeqCst);
+        assert_eq!(end_of(&operations, operation).await.state, ends);
+        assert_eq!(asked(&operations).last().unwrap(), if fills == "a" { "Undo a" } else { "Act c" });
+    }
+}
