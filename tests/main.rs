@@ -4,6 +4,8 @@ mod accounts;
 mod border;
 mod crash;
 mod deploying;
+mod dying;
+mod failpoints;
 mod identity;
 mod locking;
 mod lost;

@@ -178,7 +178,16 @@ fn attach(context: &mut Context, id: CallId) -> Result<Option<u8>, Failure> {
                     )
                     .into());
             }
-            operation::outcome(context, &summary).map(Some)
+            let code = operation::outcome(context, &summary)?;
+            // How to undo it is wanted as much by whoever attaches as by whoever began it.
+            if let Some(result) = summary.result {
+                let answer: RestoreAnswer = serde_json::from_value(result).map_err(|error| {
+                    CallError::new(ErrorKind::ProtocolMismatch, format!("the answer of {id} cannot be read"))
+                        .because(error)
+                })?;
+                show_restored(&mut context.ui, &answer)?;
+            }
+            Ok(Some(code))
         }
         Ok(Streamed::Interrupted | Streamed::TimedOut) => Ok(Some(8)),
         Err(Failure::Call(error)) if error.kind == ErrorKind::NotFound => Ok(None),

@@ -288,7 +288,7 @@ fn walk(plan: &OperationPlan<Part>, kill: &Kill) -> (OperationSummary, Arc<World
 #[test]
 fn killed_at_every_point_of_every_step_all_is_done_or_nothing_is() {
     let mut killed = 0;
-    for seed in 0..6 {
+    for seed in 0..4 {
         for fails in [false, true] {
             let plan = planned(seed, fails);
             let steps: Vec<String> = plan.groups.iter().flatten().map(|step| step.name.clone()).collect();
@@ -316,7 +316,7 @@ fn killed_at_every_point_of_every_step_all_is_done_or_nothing_is() {
             }
         }
     }
-    assert!(killed > 300, "{killed}");
+    assert!(killed > 200, "{killed}");
 }
 
 #[test]
