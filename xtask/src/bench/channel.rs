@@ -41,8 +41,12 @@ impl Channel {
     /// The next line.
     pub fn next(&mut self) -> Result<Incoming> {
         let mut line = Vec::new();
-        if self.output.read_until(b'\n', &mut line)? == 0 {
-            return Err("the agent has ended the connection".into());
+        // A blank line is a sign of life.
+        while line.trim_ascii().is_empty() {
+            line.clear();
+            if self.output.read_until(b'\n', &mut line)? == 0 {
+                return Err("the agent has ended the connection".into());
+            }
         }
         Ok(decode(&line)?)
     }
