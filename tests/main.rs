@@ -1,6 +1,7 @@
 //! End to end: the real CLI against a real sandbox. One binary, a module a topic.
 
 mod accounts;
+mod asking;
 mod border;
 mod crash;
 mod deploying;
