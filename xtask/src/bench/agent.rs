@@ -24,6 +24,7 @@ pub const MEMORY: Topic = Topic { names: &["memory-idle", "memory-200-tails"], m
 pub const LISTS: Topic = Topic { names: &["log-list-100000", "backup-list-1000"], measure: lists };
 
 const TAILS: usize = 200;
+const SIGNING_IN: usize = 10;
 
 /// Megabytes that the coordinator's process has in memory.
 fn resident(sandbox: &Sandbox) -> Result<f64> {
@@ -60,24 +61,29 @@ fn memory() -> Result<Vec<Row>> {
 
     let folder = tempfile::tempdir()?;
     let mut tails = Tails(Vec::new());
+    let limit = Instant::now() + Duration::from_secs(600);
+    let begun = || -> std::io::Result<usize> {
+        let files = fs::read_dir(folder.path())?.flatten();
+        Ok(files.filter(|file| file.metadata().is_ok_and(|file| file.size() > 0)).count())
+    };
+    // sshd drops connections when too many sign in at once.
+    let wait_for = |wanted: usize| -> Result<()> {
+        while begun()? < wanted {
+            if Instant::now() > limit {
+                return Err(format!("only {} of {wanted} tails show something", begun()?).into());
+            }
+            thread::sleep(Duration::from_millis(100));
+        }
+        Ok(())
+    };
     for number in 0..TAILS {
+        wait_for(number.saturating_sub(SIGNING_IN))?;
         let output = File::create(folder.path().join(number.to_string()))?;
         let mut command = cli(&sandbox, maint)?;
         command.args(["log:tail", "app", "--lines=1"]).stdin(Stdio::null()).stdout(output);
         tails.0.push(command.stderr(Stdio::null()).spawn()?);
-        thread::sleep(Duration::from_millis(30));
     }
-    let limit = Instant::now() + Duration::from_secs(120);
-    let begun = || -> std::io::Result<usize> {
-        let sizes = (0..TAILS).map(|number| fs::metadata(folder.path().join(number.to_string())));
-        Ok(sizes.collect::<std::io::Result<Vec<_>>>()?.iter().filter(|file| file.size() > 0).count())
-    };
-    while begun()? < TAILS {
-        if Instant::now() > limit {
-            return Err(format!("only {} of {TAILS} tails show something", begun()?).into());
-        }
-        thread::sleep(Duration::from_millis(100));
-    }
+    wait_for(TAILS)?;
     let mut most = resident(&sandbox)?;
     for _ in 0..10 {
         for log in &logs {
