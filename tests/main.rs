@@ -7,6 +7,7 @@ mod crash;
 mod deploying;
 mod dying;
 mod failpoints;
+mod hostile;
 mod identity;
 mod locking;
 mod lost;

@@ -211,7 +211,9 @@ pub fn show_dry_run<C: Call>(context: &mut Context, params: &C::Params) -> Outco
 fn show_steps(ui: &mut Ui, plan: &Plan) -> std::io::Result<()> {
     for step in &plan.steps {
         let mark = if step.point_of_no_return { "  ← from here on it is finished, not undone" } else { "" };
-        ui.line(&format!("{} [{}]{mark}", escape::strip(&step.step), step.node))?;
+        let usual =
+            step.usual_ms.map_or_else(String::new, |usual| format!("  usually {}", duration::took(usual)));
+        ui.line(&format!("{} [{}]{usual}{mark}", escape::strip(&step.step), step.node))?;
     }
     Ok(())
 }

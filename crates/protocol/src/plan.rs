@@ -14,6 +14,9 @@ pub struct PlannedStep {
     /// From here on an interrupted operation is finished, not undone.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub point_of_no_return: bool,
+    /// How long it usually takes, in milliseconds: the median of the last operations of the kind.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub usual_ms: Option<u64>,
 }
 
 /// The answer to a call with `dry_run`.

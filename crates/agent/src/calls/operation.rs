@@ -71,8 +71,14 @@ where
 {
     if C::options(&params).dry_run {
         let plan = C::plan(context, &params).await?;
+        let usual = context.daemon.operations.usual(C::METHOD);
+        let mut steps = plan.planned_steps();
+        for step in &mut steps {
+            let took = usual.get(&(step.step.clone(), step.node.clone()));
+            step.usual_ms = took.and_then(|took| u64::try_from(took.as_millis()).ok());
+        }
         let shown = Plan {
-            steps: plan.planned_steps(),
+            steps,
             summary: plan.summary,
             loses: plan.loses,
             destructive: plan.destructive,

@@ -21,6 +21,7 @@ pub mod runner;
 mod start;
 #[cfg(test)]
 mod tests;
+mod usual;
 mod view;
 #[cfg(test)]
 mod walk_tests;

@@ -123,6 +123,7 @@ impl<A> OperationPlan<A> {
                     step: step.name.clone(),
                     node: step.node.clone(),
                     point_of_no_return: index == self.point_of_no_return,
+                    usual_ms: None,
                 })
             })
             .collect()

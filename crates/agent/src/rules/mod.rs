@@ -8,5 +8,6 @@ pub mod releases;
 pub mod restorable;
 pub mod retention;
 pub mod strays;
+pub mod usual;
 pub mod wal;
 pub mod windows;
