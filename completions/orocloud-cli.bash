@@ -2,7 +2,7 @@
 
 _orocloud_cli() {
     local global="--ansi --env= --log= --no-ansi --no-interaction --quiet --verbose --version --help"
-    local names="backup:create backup:list backup:restore backup:window completion deploy env:info env:list env:use help log:list log:sources log:tail log:view maintenance:windows operation:cancel operation:list operation:wait release:list release:rollback shell status upgrade upgrade:rolling upgrade:source"
+    local names="app:package:build app:package:deploy app:package:list app:package:upgrade backup:create backup:list backup:restore backup:window completion deploy env:info env:list env:use help log:list log:sources log:tail log:view maintenance:windows operation:cancel operation:list operation:wait release:list release:rollback shell status upgrade upgrade:rolling upgrade:source"
     local words=() current="" options="" command="" word i
 
     # Join what was split at colons: `backup : list` is one word.
@@ -54,6 +54,10 @@ _orocloud_cli() {
             fi ;;
         completion) options="bash zsh fish" ;;
         help) options="$names exit-codes config times" ;;
+        app:package:build) options="--detach --dry-run --format= --ignore-window --json --label= --operation-id= --skip-assets-build --timeout= --wait-lock=" ;;
+        app:package:deploy) options="--detach --dry-run --format= --ignore-window --json --operation-id= --skip-check-patches --source --timeout= --wait-lock=" ;;
+        app:package:list) options="--format= --json --page= --per-page=" ;;
+        app:package:upgrade) options="--detach --dry-run --format= --ignore-window --json --label= --operation-id= --source --timeout= --wait-lock=" ;;
         backup:create) options="--detach --dry-run --format= --ignore-window --json --keep-for= --label= --operation-id= --timeout= --wait-lock=" ;;
         backup:list) options="--format= --json --page= --per-page=" ;;
         backup:restore) options="--code-only --confirm= --database-only --detach --dry-run --force --format= --ignore-window --json --keep-old= --media --operation-id= --preview --timeline= --timeout= --to= --undo= --wait-lock=" ;;

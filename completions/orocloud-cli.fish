@@ -33,6 +33,10 @@ complete -c orocloud-cli -n "__fish_orocloud_cli_needs_command" -l ansi -d 'Use 
 complete -c orocloud-cli -n "__fish_orocloud_cli_needs_command" -l no-ansi -d 'Use no colours; so does the variable NO_COLOR'
 complete -c orocloud-cli -n "__fish_orocloud_cli_needs_command" -s V -l version -d 'Print the version, and the agents\' versions as of the last calls; never connects'
 complete -c orocloud-cli -n "__fish_orocloud_cli_needs_command" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c orocloud-cli -n "__fish_orocloud_cli_needs_command" -f -a "app:package:build" -d 'Build the application as a package that any environment of the project can deploy'
+complete -c orocloud-cli -n "__fish_orocloud_cli_needs_command" -f -a "app:package:deploy" -d 'Deploy a package that was built before, here or in another environment of the project'
+complete -c orocloud-cli -n "__fish_orocloud_cli_needs_command" -f -a "app:package:list" -d 'List the packages of the project, newest first'
+complete -c orocloud-cli -n "__fish_orocloud_cli_needs_command" -f -a "app:package:upgrade" -d 'Build a package and deploy it'
 complete -c orocloud-cli -n "__fish_orocloud_cli_needs_command" -f -a "backup:create" -d 'Take a recovery point now'
 complete -c orocloud-cli -n "__fish_orocloud_cli_needs_command" -f -a "backup:list" -d 'List the recovery points, newest first'
 complete -c orocloud-cli -n "__fish_orocloud_cli_needs_command" -f -a "backup:restore" -d 'Bring the environment back to a recovery point or to any second'
@@ -58,6 +62,78 @@ complete -c orocloud-cli -n "__fish_orocloud_cli_needs_command" -f -a "status" -
 complete -c orocloud-cli -n "__fish_orocloud_cli_needs_command" -f -a "upgrade" -d 'Upgrade code and database, with maintenance mode'
 complete -c orocloud-cli -n "__fish_orocloud_cli_needs_command" -f -a "upgrade:rolling" -d 'Upgrade code and database without maintenance mode, node after node'
 complete -c orocloud-cli -n "__fish_orocloud_cli_needs_command" -f -a "upgrade:source" -d 'Upgrade the code alone, without maintenance mode'
+complete -c orocloud-cli -n "__fish_orocloud_cli_using_subcommand app:package:build" -l label -d 'Words to find it again by: one line of at most 200 characters' -r
+complete -c orocloud-cli -n "__fish_orocloud_cli_using_subcommand app:package:build" -l wait-lock -d 'Wait for a lock that another operation holds, instead of exit code 6 at once' -r
+complete -c orocloud-cli -n "__fish_orocloud_cli_using_subcommand app:package:build" -l timeout -d 'Stop watching after this time, with exit code 8; the operation goes on' -r
+complete -c orocloud-cli -n "__fish_orocloud_cli_using_subcommand app:package:build" -l operation-id -d 'Id of the operation, made by you: the same id again attaches instead of starting twice' -r
+complete -c orocloud-cli -n "__fish_orocloud_cli_using_subcommand app:package:build" -l format -d '`table` for people, `json` for scripts' -r
+complete -c orocloud-cli -n "__fish_orocloud_cli_using_subcommand app:package:build" -s E -l env -d 'Environment to talk to; default: OROCLOUD_ENV, then `default` of the configuration' -r
+complete -c orocloud-cli -n "__fish_orocloud_cli_using_subcommand app:package:build" -l log -d 'Append a copy of what is printed to FILE, with times and without colours' -r -F
+complete -c orocloud-cli -n "__fish_orocloud_cli_using_subcommand app:package:build" -l skip-assets-build -d 'Taken for older scripts; assets are built by composer\'s scripts, so there is no step of their own to skip'
+complete -c orocloud-cli -n "__fish_orocloud_cli_using_subcommand app:package:build" -l detach -d 'Start it, print its id and leave; follow it with log:view --follow'
+complete -c orocloud-cli -n "__fish_orocloud_cli_using_subcommand app:package:build" -l ignore-window -d 'Start although a maintenance window is near'
+complete -c orocloud-cli -n "__fish_orocloud_cli_using_subcommand app:package:build" -l dry-run -d 'Show what it would do and change nothing'
+complete -c orocloud-cli -n "__fish_orocloud_cli_using_subcommand app:package:build" -l json -d 'The same as --format=json'
+complete -c orocloud-cli -n "__fish_orocloud_cli_using_subcommand app:package:build" -s q -l quiet -d 'Print errors only'
+complete -c orocloud-cli -n "__fish_orocloud_cli_using_subcommand app:package:build" -s v -l verbose -d 'Print more: -v output of programs, -vv and -vvv more detail'
+complete -c orocloud-cli -n "__fish_orocloud_cli_using_subcommand app:package:build" -s n -l no-interaction -d 'Never ask; what destroys something then needs --force'
+complete -c orocloud-cli -n "__fish_orocloud_cli_using_subcommand app:package:build" -l ansi -d 'Use colours even without a terminal'
+complete -c orocloud-cli -n "__fish_orocloud_cli_using_subcommand app:package:build" -l no-ansi -d 'Use no colours; so does the variable NO_COLOR'
+complete -c orocloud-cli -n "__fish_orocloud_cli_using_subcommand app:package:build" -s V -l version -d 'Print the version, and the agents\' versions as of the last calls; never connects'
+complete -c orocloud-cli -n "__fish_orocloud_cli_using_subcommand app:package:build" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c orocloud-cli -n "__fish_orocloud_cli_using_subcommand app:package:deploy" -l wait-lock -d 'Wait for a lock that another operation holds, instead of exit code 6 at once' -r
+complete -c orocloud-cli -n "__fish_orocloud_cli_using_subcommand app:package:deploy" -l timeout -d 'Stop watching after this time, with exit code 8; the operation goes on' -r
+complete -c orocloud-cli -n "__fish_orocloud_cli_using_subcommand app:package:deploy" -l operation-id -d 'Id of the operation, made by you: the same id again attaches instead of starting twice' -r
+complete -c orocloud-cli -n "__fish_orocloud_cli_using_subcommand app:package:deploy" -l format -d '`table` for people, `json` for scripts' -r
+complete -c orocloud-cli -n "__fish_orocloud_cli_using_subcommand app:package:deploy" -s E -l env -d 'Environment to talk to; default: OROCLOUD_ENV, then `default` of the configuration' -r
+complete -c orocloud-cli -n "__fish_orocloud_cli_using_subcommand app:package:deploy" -l log -d 'Append a copy of what is printed to FILE, with times and without colours' -r -F
+complete -c orocloud-cli -n "__fish_orocloud_cli_using_subcommand app:package:deploy" -l source -d 'The code alone, without maintenance mode; the database is not touched'
+complete -c orocloud-cli -n "__fish_orocloud_cli_using_subcommand app:package:deploy" -l skip-check-patches -d 'Do not check patches; none are kept so far, so there is nothing to check either way'
+complete -c orocloud-cli -n "__fish_orocloud_cli_using_subcommand app:package:deploy" -l detach -d 'Start it, print its id and leave; follow it with log:view --follow'
+complete -c orocloud-cli -n "__fish_orocloud_cli_using_subcommand app:package:deploy" -l ignore-window -d 'Start although a maintenance window is near'
+complete -c orocloud-cli -n "__fish_orocloud_cli_using_subcommand app:package:deploy" -l dry-run -d 'Show what it would do and change nothing'
+complete -c orocloud-cli -n "__fish_orocloud_cli_using_subcommand app:package:deploy" -l json -d 'The same as --format=json'
+complete -c orocloud-cli -n "__fish_orocloud_cli_using_subcommand app:package:deploy" -s q -l quiet -d 'Print errors only'
+complete -c orocloud-cli -n "__fish_orocloud_cli_using_subcommand app:package:deploy" -s v -l verbose -d 'Print more: -v output of programs, -vv and -vvv more detail'
+complete -c orocloud-cli -n "__fish_orocloud_cli_using_subcommand app:package:deploy" -s n -l no-interaction -d 'Never ask; what destroys something then needs --force'
+complete -c orocloud-cli -n "__fish_orocloud_cli_using_subcommand app:package:deploy" -l ansi -d 'Use colours even without a terminal'
+complete -c orocloud-cli -n "__fish_orocloud_cli_using_subcommand app:package:deploy" -l no-ansi -d 'Use no colours; so does the variable NO_COLOR'
+complete -c orocloud-cli -n "__fish_orocloud_cli_using_subcommand app:package:deploy" -s V -l version -d 'Print the version, and the agents\' versions as of the last calls; never connects'
+complete -c orocloud-cli -n "__fish_orocloud_cli_using_subcommand app:package:deploy" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c orocloud-cli -n "__fish_orocloud_cli_using_subcommand app:package:list" -l page -d 'Page to show, from 1' -r
+complete -c orocloud-cli -n "__fish_orocloud_cli_using_subcommand app:package:list" -l per-page -d 'Rows a page' -r
+complete -c orocloud-cli -n "__fish_orocloud_cli_using_subcommand app:package:list" -l format -d '`table` for people, `json` for scripts, `csv` for spreadsheets' -r -f -a "table\t'For people'
+json\t'The call\'s own answer as JSON; messages and errors are JSON lines on stderr'
+csv\t'Comma-separated values with a header, for lists'"
+complete -c orocloud-cli -n "__fish_orocloud_cli_using_subcommand app:package:list" -s E -l env -d 'Environment to talk to; default: OROCLOUD_ENV, then `default` of the configuration' -r
+complete -c orocloud-cli -n "__fish_orocloud_cli_using_subcommand app:package:list" -l log -d 'Append a copy of what is printed to FILE, with times and without colours' -r -F
+complete -c orocloud-cli -n "__fish_orocloud_cli_using_subcommand app:package:list" -l json -d 'The same as --format=json'
+complete -c orocloud-cli -n "__fish_orocloud_cli_using_subcommand app:package:list" -s q -l quiet -d 'Print errors only'
+complete -c orocloud-cli -n "__fish_orocloud_cli_using_subcommand app:package:list" -s v -l verbose -d 'Print more: -v output of programs, -vv and -vvv more detail'
+complete -c orocloud-cli -n "__fish_orocloud_cli_using_subcommand app:package:list" -s n -l no-interaction -d 'Never ask; what destroys something then needs --force'
+complete -c orocloud-cli -n "__fish_orocloud_cli_using_subcommand app:package:list" -l ansi -d 'Use colours even without a terminal'
+complete -c orocloud-cli -n "__fish_orocloud_cli_using_subcommand app:package:list" -l no-ansi -d 'Use no colours; so does the variable NO_COLOR'
+complete -c orocloud-cli -n "__fish_orocloud_cli_using_subcommand app:package:list" -s V -l version -d 'Print the version, and the agents\' versions as of the last calls; never connects'
+complete -c orocloud-cli -n "__fish_orocloud_cli_using_subcommand app:package:list" -s h -l help -d 'Print help'
+complete -c orocloud-cli -n "__fish_orocloud_cli_using_subcommand app:package:upgrade" -l label -d 'Words to find it again by: one line of at most 200 characters' -r
+complete -c orocloud-cli -n "__fish_orocloud_cli_using_subcommand app:package:upgrade" -l wait-lock -d 'Wait for a lock that another operation holds, instead of exit code 6 at once' -r
+complete -c orocloud-cli -n "__fish_orocloud_cli_using_subcommand app:package:upgrade" -l timeout -d 'Stop watching after this time, with exit code 8; the operation goes on' -r
+complete -c orocloud-cli -n "__fish_orocloud_cli_using_subcommand app:package:upgrade" -l operation-id -d 'Id of the operation, made by you: the same id again attaches instead of starting twice' -r
+complete -c orocloud-cli -n "__fish_orocloud_cli_using_subcommand app:package:upgrade" -l format -d '`table` for people, `json` for scripts' -r
+complete -c orocloud-cli -n "__fish_orocloud_cli_using_subcommand app:package:upgrade" -s E -l env -d 'Environment to talk to; default: OROCLOUD_ENV, then `default` of the configuration' -r
+complete -c orocloud-cli -n "__fish_orocloud_cli_using_subcommand app:package:upgrade" -l log -d 'Append a copy of what is printed to FILE, with times and without colours' -r -F
+complete -c orocloud-cli -n "__fish_orocloud_cli_using_subcommand app:package:upgrade" -l source -d 'The code alone, without maintenance mode; the database is not touched'
+complete -c orocloud-cli -n "__fish_orocloud_cli_using_subcommand app:package:upgrade" -l detach -d 'Start it, print its id and leave; follow it with log:view --follow'
+complete -c orocloud-cli -n "__fish_orocloud_cli_using_subcommand app:package:upgrade" -l ignore-window -d 'Start although a maintenance window is near'
+complete -c orocloud-cli -n "__fish_orocloud_cli_using_subcommand app:package:upgrade" -l dry-run -d 'Show what it would do and change nothing'
+complete -c orocloud-cli -n "__fish_orocloud_cli_using_subcommand app:package:upgrade" -l json -d 'The same as --format=json'
+complete -c orocloud-cli -n "__fish_orocloud_cli_using_subcommand app:package:upgrade" -s q -l quiet -d 'Print errors only'
+complete -c orocloud-cli -n "__fish_orocloud_cli_using_subcommand app:package:upgrade" -s v -l verbose -d 'Print more: -v output of programs, -vv and -vvv more detail'
+complete -c orocloud-cli -n "__fish_orocloud_cli_using_subcommand app:package:upgrade" -s n -l no-interaction -d 'Never ask; what destroys something then needs --force'
+complete -c orocloud-cli -n "__fish_orocloud_cli_using_subcommand app:package:upgrade" -l ansi -d 'Use colours even without a terminal'
+complete -c orocloud-cli -n "__fish_orocloud_cli_using_subcommand app:package:upgrade" -l no-ansi -d 'Use no colours; so does the variable NO_COLOR'
+complete -c orocloud-cli -n "__fish_orocloud_cli_using_subcommand app:package:upgrade" -s V -l version -d 'Print the version, and the agents\' versions as of the last calls; never connects'
+complete -c orocloud-cli -n "__fish_orocloud_cli_using_subcommand app:package:upgrade" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c orocloud-cli -n "__fish_orocloud_cli_using_subcommand backup:create" -l label -d 'Words to find it again by: one line of at most 200 characters' -r
 complete -c orocloud-cli -n "__fish_orocloud_cli_using_subcommand backup:create" -l keep-for -d 'Keep it at least so long, whatever the rule of retention says' -r
 complete -c orocloud-cli -n "__fish_orocloud_cli_using_subcommand backup:create" -l wait-lock -d 'Wait for a lock that another operation holds, instead of exit code 6 at once' -r

@@ -9,6 +9,7 @@ mod env;
 pub mod help;
 mod log;
 mod operation;
+mod package;
 mod release;
 mod restore;
 mod shell;
@@ -66,6 +67,10 @@ const fn entry<C: Run>(name: &'static str, aliases: &'static [&'static str]) -> 
 
 /// All commands, by topic.
 pub const COMMANDS: &[Entry] = &[
+    entry::<package::Build>("app:package:build", &[]),
+    entry::<package::Deploy>("app:package:deploy", &[]),
+    entry::<package::List>("app:package:list", &[]),
+    entry::<package::Upgrade>("app:package:upgrade", &["app:package:update"]),
     entry::<backup::Create>("backup:create", &[]),
     entry::<backup::List>("backup:list", &[]),
     entry::<restore::Restore>("backup:restore", &[]),

@@ -82,7 +82,16 @@ impl Run for Deploy {
 
 /// The reference that was left out, from whoever sits at the terminal.
 pub(super) fn ask_reference(context: &mut Context, command: &str) -> Result<Reference, Failure> {
-    let hint = || format!("name a tag, branch or commit: orocloud-cli {command} --reference=1.0.0");
+    ask_for_reference(context, command, "--reference=1.0.0")
+}
+
+/// The same for a command that takes it as in this example.
+pub(super) fn ask_for_reference(
+    context: &mut Context,
+    command: &str,
+    example: &str,
+) -> Result<Reference, Failure> {
+    let hint = || format!("name a tag, branch or commit: orocloud-cli {command} {example}");
     let missing = || CallError::usage("no reference is given").hint(hint());
     let typed = context.ui.ask(&format!("Tag, branch or commit to {command}")).ok_or_else(missing)?;
     let typed = typed.trim();

@@ -121,15 +121,24 @@ impl UpgradeArgs {
             downtime_comment: self.downtime_comment,
             options: self.operation.options(),
         };
-        if self.operation.dry_run {
-            return show_dry_run::<C>(context, &params);
-        }
-        match context.operation::<C>(&params, &self.operation)? {
-            Finished::Detached => Ok(0),
-            Finished::Answer(answer, took) => {
-                show(context, &answer)?;
-                Ok(context.succeeded(took))
-            }
+        run::<C>(context, &params, &self.operation)
+    }
+}
+
+/// Makes the call of any kind of upgrade, and shows what came of it.
+pub(super) fn run<C: Call<Answer = UpgradeAnswer>>(
+    context: &mut Context,
+    params: &C::Params,
+    operation: &OperationArgs,
+) -> Outcome {
+    if operation.dry_run {
+        return show_dry_run::<C>(context, params);
+    }
+    match context.operation::<C>(params, operation)? {
+        Finished::Detached => Ok(0),
+        Finished::Answer(answer, took) => {
+            show(context, &answer)?;
+            Ok(context.succeeded(took))
         }
     }
 }

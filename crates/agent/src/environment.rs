@@ -127,6 +127,8 @@ pub struct Maint {
     pub restic_repository: PathBuf,
     /// Its password, 0600.
     pub restic_password_file: PathBuf,
+    /// Folder of the packages that all environments of the project share; without it they are this node's alone.
+    pub packages: Option<PathBuf>,
     /// The lowest layer of `orocloud.yaml` for builds; on web nodes it is the one in `app_root`.
     pub orocloud_yaml: Option<PathBuf>,
 }
@@ -164,6 +166,11 @@ pub struct Web {
 }
 
 impl Maint {
+    /// Where packages lie that outlive the operation which built them.
+    pub fn depot(&self, state: &Path) -> PathBuf {
+        self.packages.clone().unwrap_or_else(|| state.join("depot"))
+    }
+
     /// Where one release is checked out and built.
     pub fn checkout(&self, release: &ReleaseName) -> PathBuf {
         self.build.join(release.as_str())

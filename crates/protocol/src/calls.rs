@@ -53,6 +53,10 @@ calls! {
     OperationCancel => crate::operation::Cancel,
     OperationList => crate::operation::List,
     OperationWait => crate::operation::Wait,
+    PackageBuild => crate::package::Build,
+    PackageDeploy => crate::package::Deploy,
+    PackageList => crate::package::List,
+    PackageUpgrade => crate::package::Upgrade,
     ReleaseList => crate::release::List,
     ReleaseRollback => crate::release::Rollback,
     Status => crate::status::Status,
@@ -92,6 +96,10 @@ impl Method {
             | Self::OperationCancel
             | Self::OperationList
             | Self::OperationWait
+            | Self::PackageBuild
+            | Self::PackageDeploy
+            | Self::PackageList
+            | Self::PackageUpgrade
             | Self::ReleaseList
             | Self::ReleaseRollback
             | Self::Status

@@ -21,6 +21,7 @@ pub mod log;
 pub mod log_block;
 pub mod node;
 pub mod operation;
+pub mod package;
 pub mod release;
 pub mod status;
 pub mod upgrade;
@@ -35,8 +36,8 @@ pub use message::{
     SILENCE, agree, decode, encode,
 };
 pub use names::{
-    ContentHash, EnvironmentName, EnvironmentType, InvalidName, Label, NodeName, PointName, Reference,
-    ReleaseName, Secret, SourceName,
+    ContentHash, EnvironmentName, EnvironmentType, InvalidName, Label, NodeName, PackageTag, PointName,
+    Reference, ReleaseName, Secret, SourceName,
 };
 pub use plan::{Confirmation, OperationOptions, Plan, PlannedStep};
 pub use role::{NodeRole, Principal, Role, Scope};

@@ -140,6 +140,25 @@ name!(
 );
 
 name!(
+    /// A package: its tag, or the hash of its content.
+    PackageTag,
+    "package",
+    "at most 128 letters, digits and . _ - that begin with a letter, a digit or _, as app:package:list shows it",
+    |text| (1..=128).contains(&text.len())
+        && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b))
+        && !text.starts_with(['.', '-'])
+);
+
+impl PackageTag {
+    /// The tag of a package whose builder gave it none: the reference, as far as it may stand in a tag.
+    pub fn of(reference: &Reference) -> Self {
+        let plain = |c: char| if c.is_ascii_alphanumeric() || "._-".contains(c) { c } else { '_' };
+        // A reference begins with none of what a tag may not begin with.
+        Self(reference.as_str().chars().map(plain).take(128).collect())
+    }
+}
+
+name!(
     /// A recovery point: `YYYY-MM-DD-HHMM`, or with seconds `YYYY-MM-DD-HHMMSS`, in UTC.
     PointName,
     "recovery point",

@@ -312,7 +312,8 @@ deploy_key = "{key}"
 known_hosts = "{known_hosts}"
 
 [backup]
-schedule = "hourly"
+# Not by itself: at the full hour it would hold the locks that a test or a demo is about to take.
+schedule = "off"
 keep = {{ hourly_days = 7, weekly_weeks = 4, monthly_months = 12 }}
 keep_old_hours = 48
 "#,

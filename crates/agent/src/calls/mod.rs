@@ -11,6 +11,7 @@ pub mod log;
 pub mod node;
 pub mod operation;
 pub mod operation_log;
+pub mod package;
 pub mod release;
 pub mod status;
 pub mod upgrade;
@@ -130,6 +131,12 @@ pub async fn dispatch(
             query::<wire::operation::Wait>(params, async |p| self::operation::wait(context, p, &events).await)
                 .await
         }
+        Method::PackageBuild => operation::<wire::package::Build>(context, params, &events).await,
+        Method::PackageDeploy => operation::<wire::package::Deploy>(context, params, &events).await,
+        Method::PackageList => {
+            query::<wire::package::List>(params, async |p| package::list(context, p).await).await
+        }
+        Method::PackageUpgrade => operation::<wire::package::Upgrade>(context, params, &events).await,
         Method::ReleaseList => {
             query::<wire::release::List>(params, async |p| release::list(context, p).await).await
         }
@@ -181,6 +188,9 @@ pub fn answer(daemon: &DaemonRef, finished: &Finished<'_, StepAction>) -> Result
         Method::BackupCreate => answer_of::<wire::backup::Create>(daemon, finished),
         Method::BackupRestore => answer_of::<wire::backup::Restore>(daemon, finished),
         Method::Deploy => answer_of::<wire::deploy::Deploy>(daemon, finished),
+        Method::PackageBuild => answer_of::<wire::package::Build>(daemon, finished),
+        Method::PackageDeploy => answer_of::<wire::package::Deploy>(daemon, finished),
+        Method::PackageUpgrade => answer_of::<wire::package::Upgrade>(daemon, finished),
         Method::ReleaseRollback => answer_of::<wire::release::Rollback>(daemon, finished),
         Method::Upgrade => answer_of::<wire::upgrade::Upgrade>(daemon, finished),
         Method::UpgradeRolling => answer_of::<wire::upgrade::UpgradeRolling>(daemon, finished),
@@ -196,6 +206,7 @@ pub fn answer(daemon: &DaemonRef, finished: &Finished<'_, StepAction>) -> Result
         | Method::OperationCancel
         | Method::OperationList
         | Method::OperationWait
+        | Method::PackageList
         | Method::ReleaseList
         | Method::Status
         | Method::NodeStep

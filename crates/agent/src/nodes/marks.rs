@@ -68,7 +68,8 @@ impl Marks {
     }
 
     fn file(&self, name: &str) -> PathBuf {
-        self.folder.join(format!("{}.json", name.replace(['/', ':'], "-")))
+        // A step `a:b` must not meet a mark that is called `a-b`.
+        self.folder.join(format!("{}.json", name.replace(['/', ':'], ".")))
     }
 
     fn forget_old(&self) -> io::Result<()> {

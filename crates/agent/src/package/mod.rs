@@ -3,11 +3,13 @@
 //! The same build gives the same file: entries are sorted, owners are 0, modes are one of two, and every file bears
 //! the moment of its commit. That moment is not simply 0, because web servers derive a file's `ETag` from it.
 
+mod depot;
 mod pack;
 mod receive;
 mod store;
 mod unpack;
 
+pub use depot::Depot;
 pub use pack::{Packing, pack};
 pub use receive::Receiver;
 pub use store::Store;

@@ -4,7 +4,8 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::backup::RestoreScope;
-use crate::{CallId, ContentHash, Label, NodeName, PointName, Reference, ReleaseName, Secret};
+use crate::package::StoredPackage;
+use crate::{CallId, ContentHash, Label, NodeName, PackageTag, PointName, Reference, ReleaseName, Secret};
 
 /// What steps can be. The comment of each says what its output is; none means `null`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -28,6 +29,22 @@ pub enum StepAction {
     PackageBuild {
         /// The release it will become.
         release: ReleaseName,
+    },
+    /// Takes the package that was built into the depot of the project, from the outputs of `source:fetch` and
+    /// `package:build`. Output: [`crate::package::StoredPackage`].
+    PackagePublish {
+        /// The package's name.
+        tag: PackageTag,
+        /// A person's words.
+        label: Option<Label>,
+    },
+    /// Brings a package of the depot into maint's own store, as the release's; a damaged one is refused. Output:
+    /// [`super::PackageTaken`].
+    PackageTake {
+        /// The release it will become.
+        release: ReleaseName,
+        /// The package.
+        package: Box<StoredPackage>,
     },
     /// Sends the release's package to a node, which checks its hash.
     PackageSend {

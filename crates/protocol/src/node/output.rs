@@ -46,6 +46,15 @@ pub struct PackageBuilt {
     pub files: u64,
 }
 
+/// Output of [`super::StepAction::PackageTake`]: what fetching and building would have answered.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PackageTaken {
+    /// Where the package comes from.
+    pub source: SourceFetched,
+    /// The package.
+    pub built: PackageBuilt,
+}
+
 /// Output of [`super::StepAction::MaintenanceOn`].
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MaintenanceBefore {

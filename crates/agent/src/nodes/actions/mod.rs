@@ -159,6 +159,13 @@ pub async fn run(
         }
         StepAction::SourceBuild { release } => carry_out(&source::Build { release }, phase, context).await,
         StepAction::PackageBuild { release } => carry_out(&package::Build { release }, phase, context).await,
+        StepAction::PackagePublish { tag, label } => {
+            let action = package::Publish { tag, label: label.as_ref() };
+            carry_out(&action, phase, context).await
+        }
+        StepAction::PackageTake { release, package } => {
+            carry_out(&package::Take { release, package }, phase, context).await
+        }
         StepAction::PackageSend { release, to } => {
             carry_out(&package::Send { release, to }, phase, context).await
         }

@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 use orocloud_protocol::backup::CodeVersion;
-use orocloud_protocol::node::{PackageBuilt, Probe, SchemaSeen, SourceFetched};
+use orocloud_protocol::node::{PackageTaken, Probe, SchemaSeen};
 use orocloud_protocol::{CallError, Reference, ReleaseName};
 use serde_json::Value;
 
@@ -19,8 +19,7 @@ pub struct Record<'a> {
 
 impl Action for Record<'_> {
     async fn act(&self, context: &ActionContext<'_>) -> Result<Value, CallError> {
-        let fetched: SourceFetched = plan::output(context.outputs, "source:fetch")?;
-        let built: PackageBuilt = plan::output(context.outputs, "package:build")?;
+        let PackageTaken { source: fetched, built } = super::package::origin(context.outputs)?;
         let version = CodeVersion {
             release: self.release.clone(),
             reference: self.reference.clone(),

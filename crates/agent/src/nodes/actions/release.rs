@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use orocloud_protocol::backup::CodeVersion;
-use orocloud_protocol::node::{Probe, SourceFetched};
+use orocloud_protocol::node::{PackageTaken, Probe};
 use orocloud_protocol::{CallError, ErrorKind, ReleaseName};
 use serde_json::Value;
 use tokio::time::{Instant, sleep};
@@ -43,8 +43,8 @@ impl Action for Unpack<'_> {
         let (reference, commit) = match self.version {
             Some(version) => (version.reference.clone(), version.commit.clone()),
             None => {
-                let fetched: SourceFetched = plan::output(context.outputs, "source:fetch")?;
-                (fetched.reference, fetched.commit)
+                let PackageTaken { source, .. } = super::package::origin(context.outputs)?;
+                (source.reference, source.commit)
             }
         };
         let store = context.store()?;

@@ -1,0 +1,221 @@
+//! Disks that are full, programs that die, files that are damaged: found, named, and the live shop as it was.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use serde_json::Value;
+
+use crate::support::{Answer, Shop, end, order, wait_for};
+
+/// A folder that is moved to a file system of its own, until this is dropped.
+struct Small {
+    folder: PathBuf,
+}
+
+impl Small {
+    /// `None` where nothing can be mounted: as an ordinary user, or without the right to.
+    fn mount(folder: &Path, options: &str) -> Option<Self> {
+        let beside = folder.with_extension("moved");
+        run("cp", &["-a".as_ref(), folder.as_os_str(), beside.as_os_str()]);
+        let mount = ["-t", "tmpfs", "-o", options, "tmpfs"];
+        let mounted = Command::new("mount").args(mount).arg(folder).output().expect("mount");
+        let small = mounted.status.success().then(|| {
+            let small = Self { folder: folder.to_owned() };
+            run("cp", &["-aT".as_ref(), beside.as_os_str(), folder.as_os_str()]);
+            small
+        });
+        run("rm", &["-r".as_ref(), beside.as_os_str()]);
+        small
+    }
+
+    fn allow(&self, options: &str) {
+        run("mount", &["-o".as_ref(), format!("remount,{options}").as_ref(), self.folder.as_os_str()]);
+    }
+}
+
+impl Drop for Small {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg("--lazy").arg(&self.folder).status();
+    }
+}
+
+fn run(program: &str, arguments: &[&std::ffi::OsStr]) {
+    let output = Command::new(program).args(arguments).output().expect(program);
+    assert!(output.status.success(), "{program} {arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+}
+
+/// Inodes that are used below a folder.
+fn inodes(folder: &Path) -> usize {
+    let output = Command::new("find").arg(folder).output().expect("find");
+    String::from_utf8_lossy(&output.stdout).lines().count()
+}
+
+fn points(shop: &Shop) -> Vec<Value> {
+    let list = shop.cli("viewer", ["backup:list", "--format=json"]).succeeds().json();
+    list["items"].as_array().expect("items").clone()
+}
+
+fn set_of(point: &Value) -> &str {
+    point["database"]["set"].as_str().expect("a backup")
+}
+
+/// Says which step failed, on which node and why; nothing holds a lock.
+fn names(shop: &Shop, answer: &Answer, step: &str, node: &str, why: &str) {
+    let failed = format!("{step} failed on {node}");
+    assert!(answer.stderr.contains(&failed), "`{failed}` in {answer:#?}");
+    assert!(answer.stderr.contains(why), "`{why}` in {answer:#?}");
+    let running = shop.cli("viewer", ["operation:list", "--format=json"]).succeeds().json();
+    assert_eq!(running["items"].as_array().map(Vec::len), Some(0), "{running}");
+}
+
+#[test]
+fn a_full_disk_is_named_with_its_node_and_the_shop_stays_as_it_was() {
+    let shop = Shop::start();
+    let (maint, web, db) = (shop.node_dir("maint1"), shop.node_dir("web1"), shop.node_dir("db1"));
+    for (folder, options, step, node) in [
+        (maint.join("state/build"), "size=64k,mode=755", "source:fetch", "maint1"),
+        (maint.join("state/packages"), "size=4k,mode=700", "package:build", "maint1"),
+        (web.join("state/packages"), "size=4k,mode=700", "package:send:web1", "maint1"),
+        (web.join("app/deploy"), "size=64k,mode=755", "release:unpack", "web1"),
+    ] {
+        if !folder.exists() {
+            std::fs::create_dir(&folder).expect("the folder");
+            let parent = folder.parent().expect("a parent").as_os_str();
+            run("chown", &["--reference".as_ref(), parent, folder.as_os_str()]);
+        }
+        let Some(_small) = Small::mount(&folder, options) else {
+            eprintln!("no small disk can be mounted here: nothing to look at");
+            return;
+        };
+        let failed = shop.cli("developer", ["deploy", "--reference=1.0.0", "-n"]).ends_with(1);
+        // Git has its own words: "Out of diskspace".
+        names(&shop, &failed, step, node, "space");
+        assert_eq!((shop.release_on("web1"), shop.release_on("web2")), (None, None));
+        let tables = shop.sql("select count(*) from pg_tables where schemaname = 'public'");
+        assert_eq!(tables, "0", "{step} on {node}");
+    }
+    shop.deploy("1.0.0");
+
+    let repository = shop.sandbox.dir().join("repository");
+    let media = repository.join("restic");
+    let backups = repository.join("pgbackrest/backup");
+    for (folder, step, node) in
+        [(media.join("data"), "backup:media", "maint1"), (backups, "backup:database", "db1")]
+    {
+        let (known, used) = (points(&shop), inodes(&folder));
+        let small = Small::mount(&folder, &format!("nr_inodes={used}")).expect("a small disk");
+        std::fs::write(shop.sandbox.dir().join("media/picture.txt"), node).expect("a picture");
+        let failed = shop.cli("developer", ["backup:create", "-n"]).ends_with(1);
+        names(&shop, &failed, step, node, "space left");
+        assert_eq!(points(&shop), known, "nothing half is a recovery point");
+        assert_eq!(shop.page().0, 200);
+        drop(small);
+        shop.cli("developer", ["backup:create", "-n"]).succeeds();
+    }
+
+    // The disk of the database fills up while a copy is restored. Blocks are left, so that this is not found before.
+    order(&shop, 3);
+    let clusters = db.join("lib/postgresql/15");
+    let node = shop.sandbox.node("db1").expect("db1");
+    shop.sql("alter system set archive_timeout = 0");
+    node.stop_service("postgresql").expect("it stops");
+    let used = inodes(&clusters);
+    let small = Small::mount(&clusters, &format!("size=4g,nr_inodes={}", used + 200)).expect("a small disk");
+    node.start_service("postgresql").expect("it starts");
+    let begun = shop.sql("select pg_postmaster_start_time()");
+    let point = points(&shop)[0]["name"].as_str().expect("a name").to_owned();
+    let preview = ["backup:restore", &point, "--preview", "-n"];
+    let failed = shop.cli("operator", preview).ends_with(1);
+    names(&shop, &failed, "database:restore", "db1", "space left");
+    assert_eq!(shop.sql("select pg_postmaster_start_time()"), begun);
+    assert_eq!(shop.page().0, 200);
+    small.allow(&format!("nr_inodes={}", used + 100_000));
+    shop.cli("operator", preview).succeeds();
+    node.stop_service("postgresql").expect("it stops");
+    drop(small);
+}
+
+/// Changes one byte in the middle of a file.
+fn damage(file: &Path) {
+    let mut content = std::fs::read(file).expect("a file");
+    let middle = content.len() / 2;
+    content[middle] ^= 0xff;
+    std::fs::write(file, content).expect("a file");
+}
+
+/// Files below a folder.
+fn files(folder: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(folder).expect("a folder") {
+        let path = entry.expect("an entry").path();
+        if path.is_dir() { found.extend(files(&path)) } else { found.push(path) }
+    }
+    found
+}
+
+/// The main process of a backup that pgBackRest takes in this sandbox.
+fn backup_process(shop: &Shop) -> Option<String> {
+    let config = format!("--config={}", shop.node_dir("db1").join("etc/pgbackrest.conf").display());
+    std::fs::read_dir("/proc").expect("/proc").flatten().find_map(|entry| {
+        let command = std::fs::read(entry.path().join("cmdline")).ok()?;
+        let command = String::from_utf8_lossy(&command).into_owned();
+        let words: Vec<&str> = command.split('\0').collect();
+        let is = words[0].ends_with("/pgbackrest")
+            && words.contains(&config.as_str())
+            && words.contains(&"backup");
+        is.then(|| entry.file_name().to_string_lossy().into_owned())
+    })
+}
+
+#[test]
+fn a_dead_engine_a_copy_that_does_not_come_up_and_a_damaged_backup_are_named() {
+    let shop = Shop::start();
+    shop.deploy("1.0.0");
+    order(&shop, 3);
+
+    // The engine dies while it works, if it could be caught.
+    let killed = (0..20).find_map(|_| {
+        let known = points(&shop);
+        let mut backup = shop.cli("developer", ["backup:create", "-n"]).spawn();
+        while backup.try_wait().expect("its state").is_none() {
+            let Some(process) = backup_process(&shop) else { continue };
+            let killed = Command::new("kill").args(["-KILL", &process]).status().expect("kill").success();
+            if killed {
+                let answer = end(backup, "CONT");
+                return (answer.code != 0).then_some((answer, known));
+            }
+        }
+        None
+    });
+    let (killed, known) = killed.expect("a backup that was killed");
+    names(&shop, &killed, "backup:database", "db1", "pgbackrest");
+    assert_eq!(points(&shop), known);
+    shop.cli("developer", ["backup:create", "-n"]).succeeds();
+
+    // A copy that runs well in private, and cannot in the place of the live one.
+    let config = shop.node_dir("db1").join("lib/postgresql/15/main/postgresql.auto.conf");
+    let good = std::fs::read(&config).expect("settings");
+    shop.sql("alter system set listen_addresses = '192.0.2.1'");
+    shop.cli("developer", ["backup:create", "--label=bad", "-n"]).succeeds();
+    std::fs::write(&config, good).expect("settings");
+    order(&shop, 2);
+    let (orders, bad) = (shop.orders(), points(&shop)[0].clone());
+    let point = bad["name"].as_str().expect("a name").to_owned();
+    let restore = ["backup:restore", &point, "--force", "--confirm=acme-prod1", "-n"];
+    let failed = shop.cli("operator", restore).ends_with(1);
+    names(&shop, &failed, "database:swap", "db1", "the live one is back");
+    assert_eq!(shop.orders(), orders, "{failed:#?}");
+    wait_for("the shop", || shop.page().0 == 200);
+    let begun = shop.sql("select pg_postmaster_start_time()");
+
+    // A file of the backup has a wrong byte.
+    let set = shop.sandbox.dir().join("repository/pgbackrest/backup/acme-prod1").join(set_of(&bad));
+    for file in files(&set).iter().filter(|file| !file.to_string_lossy().contains("backup.manifest")) {
+        damage(file);
+    }
+    let preview = ["backup:restore", &point, "--preview", "-n"];
+    let failed = shop.cli("operator", preview).ends_with(1);
+    names(&shop, &failed, "database:restore", "db1", "pgbackrest restore failed");
+    assert_eq!((shop.orders(), shop.sql("select pg_postmaster_start_time()")), (orders, begun));
+    assert_eq!(shop.page().0, 200);
+}
