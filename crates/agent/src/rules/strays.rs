@@ -30,7 +30,8 @@ mod tests {
     fn who_serves_something_else_is_a_stray_unless_all_do() {
         let release = |text: &str| -> ReleaseName { text.parse().unwrap() };
         let (one, two) = (release("20261124103200"), release("20261125103200"));
-        let cases: [(&[(&str, Option<&ReleaseName>)], &[&str]); 6] = [
+        type Serving<'a> = &'a [(&'a str, Option<&'a ReleaseName>)];
+        let cases: [(Serving<'_>, &[&str]); 6] = [
             (&[("web1", Some(&two)), ("web2", Some(&two))], &[]),
             (&[("web1", Some(&one)), ("web2", Some(&two))], &["web1"]),
             (&[("web1", None), ("web2", Some(&two)), ("web3", Some(&one))], &["web1", "web3"]),
