@@ -8,10 +8,13 @@ mod entries;
 mod env;
 pub mod help;
 mod log;
+mod maintenance;
 mod operation;
 mod package;
+mod queue;
 mod release;
 mod restore;
+mod service;
 mod shell;
 mod status;
 mod upgrade;
@@ -48,9 +51,9 @@ pub struct Entry {
 }
 
 impl Entry {
-    /// What stands before the last colon; a command without one is its own topic.
+    /// What stands before the first colon; a command without one is its own topic.
     pub fn topic(&self) -> &'static str {
-        self.name.rsplit_once(':').map_or(self.name, |(topic, _)| topic)
+        self.name.split_once(':').map_or(self.name, |(topic, _)| topic)
     }
 }
 
@@ -77,6 +80,8 @@ pub const COMMANDS: &[Entry] = &[
     entry::<backup::Window>("backup:window", &[]),
     entry::<completion::Completion>("completion", &[]),
     entry::<deploy::Deploy>("deploy", &[]),
+    entry::<maintenance::EmergencyOff>("emergency:off", &[]),
+    entry::<maintenance::EmergencyOn>("emergency:on", &[]),
     entry::<env::Info>("env:info", &[]),
     entry::<env::List>("env:list", &[]),
     entry::<env::Use>("env:use", &[]),
@@ -85,12 +90,32 @@ pub const COMMANDS: &[Entry] = &[
     entry::<log::Sources>("log:sources", &[]),
     entry::<log::Tail>("log:tail", &["logs"]),
     entry::<log::View>("log:view", &[]),
+    entry::<maintenance::Off>("maintenance:off", &[]),
+    entry::<maintenance::On>("maintenance:on", &[]),
+    entry::<maintenance::Status>("maintenance:status", &[]),
     entry::<windows::Windows>("maintenance:windows", &[]),
     entry::<operation::Cancel>("operation:cancel", &[]),
     entry::<operation::List>("operation:list", &[]),
     entry::<operation::Wait>("operation:wait", &[]),
+    entry::<queue::List>("queue:list", &["rabbitmq:queue:list"]),
     entry::<release::List>("release:list", &[]),
     entry::<release::Rollback>("release:rollback", &[]),
+    entry::<service::Restart>("service:restart", &[]),
+    entry::<service::RestartConsumer>("service:restart:consumer", &[]),
+    entry::<service::RestartCron>("service:restart:cron", &[]),
+    entry::<service::RestartWebsocket>("service:restart:websocket", &[]),
+    entry::<service::Start>("service:start", &[]),
+    entry::<service::StartConsumer>("service:start:consumer", &[]),
+    entry::<service::StartCron>("service:start:cron", &[]),
+    entry::<service::StartWebsocket>("service:start:websocket", &[]),
+    entry::<service::Status>("service:status", &[]),
+    entry::<service::StatusConsumer>("service:status:consumer", &[]),
+    entry::<service::StatusCron>("service:status:cron", &[]),
+    entry::<service::StatusWebsocket>("service:status:websocket", &[]),
+    entry::<service::Stop>("service:stop", &[]),
+    entry::<service::StopConsumer>("service:stop:consumer", &[]),
+    entry::<service::StopCron>("service:stop:cron", &[]),
+    entry::<service::StopWebsocket>("service:stop:websocket", &[]),
     entry::<shell::Shell>("shell", &[]),
     entry::<status::Status>("status", &[]),
     entry::<upgrade::Upgrade>("upgrade", &[]),

@@ -32,6 +32,14 @@ impl Ui {
         Input::<String>::new().with_prompt(question).allow_empty(true).interact_text().ok()
     }
 
+    /// Asks a person who can be asked about something that destroys nothing; without one it goes ahead.
+    pub fn agree(&mut self, question: &str, force: bool) -> Result<(), CallError> {
+        if force || !self.can_ask() || self.confirm(question) {
+            return Ok(());
+        }
+        Err(not_given("the answer was no"))
+    }
+
     fn confirm(&mut self, question: &str) -> bool {
         if let Some(answers) = &mut self.answers {
             return answers.pop_front().is_some_and(|answer| answer == "y");

@@ -31,6 +31,8 @@ const PACKAGES: &[Package] = &[
     Package { name: "php8.2-pgsql", proof: "/usr/lib/php/20220829/pdo_pgsql.so" },
     Package { name: "php-symfony-console", proof: "/usr/share/php/Symfony/Component/Console/autoload.php" },
     Package { name: "composer", proof: "/usr/bin/composer" },
+    Package { name: "php8.2-amqp", proof: "/usr/lib/php/20220829/amqp.so" },
+    Package { name: "rabbitmq-server", proof: "/usr/lib/rabbitmq/bin/rabbitmq-server" },
     Package { name: "haproxy", proof: "/usr/sbin/haproxy" },
     Package { name: "git", proof: "/usr/bin/git" },
     Package { name: "curl", proof: "/usr/bin/curl" },

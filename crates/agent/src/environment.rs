@@ -5,8 +5,10 @@ mod authority;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use orocloud_protocol::service::ServiceKind;
 use orocloud_protocol::{
-    EnvironmentName, EnvironmentType, NodeName, NodeRole, ReleaseName, Role, SourceName,
+    EnvironmentName, EnvironmentType, NodeName, NodeRole, QueueName, ReleaseName, Role, ServiceName,
+    SourceName,
 };
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -54,6 +56,8 @@ pub struct Agent {
     pub web: Option<Web>,
     /// Present on nodes with role db.
     pub database: Option<Database>,
+    /// Present on nodes with role queue.
+    pub queue: Option<Queue>,
     /// Present on nodes with role lb.
     pub lb: Option<LoadBalancer>,
     /// Logs of this node, by source.
@@ -236,6 +240,18 @@ pub struct Database {
     pub process_max: u32,
 }
 
+/// RabbitMQ on a queue node: how its management interface is asked.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Queue {
+    /// Where it listens.
+    pub url: String,
+    /// Who asks.
+    pub user: String,
+    /// Their password.
+    pub password_file: PathBuf,
+}
+
 /// HAProxy on an lb node.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -287,6 +303,9 @@ pub struct Environment {
     /// Planned maintenance windows.
     #[serde(default, rename = "window")]
     pub windows: Vec<PlannedWindow>,
+    /// Services of the application, held up by the service managers of their nodes.
+    #[serde(default, rename = "service")]
+    pub services: Vec<Service>,
 }
 
 impl Environment {
@@ -304,7 +323,20 @@ impl Environment {
             repository: Repository { url: String::new(), deploy_key: None, known_hosts: None },
             backup: BackupPolicy::default(),
             windows: Vec::new(),
+            services: Vec::new(),
         }
+    }
+
+    fn check_services(&self) -> Result<(), String> {
+        for (at, Service { unit, nodes, .. }) in self.services.iter().enumerate() {
+            if let Some(node) = nodes.iter().find(|node| self.node(node).is_none()) {
+                return Err(format!("[[service]] {unit}: no [[node]] is named {node}"));
+            }
+            if self.services[..at].iter().any(|other| other.unit == *unit) {
+                return Err(format!("[[service]] {unit}: there are two of this name"));
+            }
+        }
+        Ok(())
     }
 
     /// The node of this name.
@@ -376,6 +408,20 @@ pub struct Repository {
     pub known_hosts: Option<PathBuf>,
 }
 
+/// One service of the application.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Service {
+    /// What it does.
+    pub kind: ServiceKind,
+    /// Its name for the service manager.
+    pub unit: ServiceName,
+    /// What a consumer takes messages from.
+    pub queue: Option<QueueName>,
+    /// Where it runs.
+    pub nodes: Vec<NodeName>,
+}
+
 /// When recovery points are taken and how long they are kept.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -441,6 +487,7 @@ impl Agent {
                 return Err(format!("{}: two [[window]] are named {:?}", file.display(), window.name));
             }
         }
+        environment.check_services().map_err(|error| format!("{}: {error}", file.display()))?;
         agent.environment = environment;
         if agent.environment.node(&agent.node).is_none() {
             return Err(format!("{}: no [[node]] is named {}", file.display(), agent.node));

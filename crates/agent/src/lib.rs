@@ -11,6 +11,7 @@ pub mod environment;
 pub mod files;
 pub mod keeper;
 pub mod log;
+pub mod maintenance_mode;
 pub mod nodes;
 pub mod operations;
 pub mod package;

@@ -184,7 +184,7 @@ async fn maintenance(rig: &mut Rig, url: &str) {
     let file = &rig.node("web1").config.web.as_ref().unwrap().maintenance_file.clone();
     let notice: Value = serde_json::from_slice(&std::fs::read(file).unwrap()).unwrap();
     assert_eq!(
-        (notice["comment"].as_str(), notice["operation"].as_str()),
+        (notice["needed"]["comment"].as_str(), notice["needed"]["operation"].as_str()),
         (Some("restore"), Some(OPERATION))
     );
     // A second attempt after a crash still knows that there was no page before.

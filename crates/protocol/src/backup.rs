@@ -239,7 +239,6 @@ impl Call for Restore {
             Lock::exclusive(Resource::Code),
             Lock::exclusive(Resource::Data),
             Lock::exclusive(Resource::Backups),
-            Lock::exclusive(Resource::Page),
         ]
     }
 }

@@ -45,11 +45,16 @@ calls! {
     BackupRestore => crate::backup::Restore,
     BackupWindow => crate::backup::Window,
     Deploy => crate::deploy::Deploy,
+    EmergencyOff => crate::maintenance::EmergencyOff,
+    EmergencyOn => crate::maintenance::EmergencyOn,
     EnvironmentInfo => crate::environment::Info,
     LogList => crate::log::List,
     LogSources => crate::log::Sources,
     LogTail => crate::log::Tail,
     LogView => crate::log::View,
+    MaintenanceOff => crate::maintenance::Off,
+    MaintenanceOn => crate::maintenance::On,
+    MaintenanceStatus => crate::maintenance::Status,
     OperationCancel => crate::operation::Cancel,
     OperationList => crate::operation::List,
     OperationWait => crate::operation::Wait,
@@ -57,8 +62,13 @@ calls! {
     PackageDeploy => crate::package::Deploy,
     PackageList => crate::package::List,
     PackageUpgrade => crate::package::Upgrade,
+    QueueList => crate::queue::List,
     ReleaseList => crate::release::List,
     ReleaseRollback => crate::release::Rollback,
+    ServiceRestart => crate::service::Restart,
+    ServiceStart => crate::service::Start,
+    ServiceStatus => crate::service::Status,
+    ServiceStop => crate::service::Stop,
     Status => crate::status::Status,
     Upgrade => crate::upgrade::Upgrade,
     UpgradeRolling => crate::upgrade::UpgradeRolling,
@@ -67,6 +77,7 @@ calls! {
     NodeStep => crate::node::Step,
     NodeStatus => crate::node::Status,
     NodeDatabaseInfo => crate::node::DatabaseInfo,
+    NodeQueues => crate::node::Queues,
     NodeLogSources => crate::node::LogSources,
     NodeLogTail => crate::node::LogTail,
     NodePackageReceive => crate::node::PackageReceive,
@@ -79,6 +90,7 @@ impl Method {
             Self::NodeStep
             | Self::NodeStatus
             | Self::NodeDatabaseInfo
+            | Self::NodeQueues
             | Self::NodeLogSources
             | Self::NodeLogTail
             | Self::NodePackageReceive => true,
@@ -87,11 +99,16 @@ impl Method {
             | Self::BackupRestore
             | Self::BackupWindow
             | Self::Deploy
+            | Self::EmergencyOff
+            | Self::EmergencyOn
             | Self::EnvironmentInfo
             | Self::LogList
             | Self::LogSources
             | Self::LogTail
             | Self::LogView
+            | Self::MaintenanceOff
+            | Self::MaintenanceOn
+            | Self::MaintenanceStatus
             | Self::MaintenanceWindows
             | Self::OperationCancel
             | Self::OperationList
@@ -100,8 +117,13 @@ impl Method {
             | Self::PackageDeploy
             | Self::PackageList
             | Self::PackageUpgrade
+            | Self::QueueList
             | Self::ReleaseList
             | Self::ReleaseRollback
+            | Self::ServiceRestart
+            | Self::ServiceStart
+            | Self::ServiceStatus
+            | Self::ServiceStop
             | Self::Status
             | Self::Upgrade
             | Self::UpgradeRolling

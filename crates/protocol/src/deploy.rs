@@ -19,7 +19,6 @@ impl Call for Deploy {
             Lock::exclusive(Resource::Code),
             Lock::exclusive(Resource::Data),
             Lock::exclusive(Resource::Backups),
-            Lock::exclusive(Resource::Page),
         ]
     }
 }

@@ -19,10 +19,13 @@ pub mod deploy;
 pub mod environment;
 pub mod log;
 pub mod log_block;
+pub mod maintenance;
 pub mod node;
 pub mod operation;
 pub mod package;
+pub mod queue;
 pub mod release;
+pub mod service;
 pub mod status;
 pub mod upgrade;
 pub mod window;
@@ -37,7 +40,7 @@ pub use message::{
 };
 pub use names::{
     ContentHash, EnvironmentName, EnvironmentType, InvalidName, Label, NodeName, PackageTag, PointName,
-    Reference, ReleaseName, Secret, SourceName,
+    QueueName, Reference, ReleaseName, Secret, ServiceName, SourceName,
 };
 pub use plan::{Confirmation, OperationOptions, Plan, PlannedStep};
 pub use role::{NodeRole, Principal, Role, Scope};

@@ -113,6 +113,24 @@ name!(
 );
 
 name!(
+    /// A service's name for what holds it up, like `consumer-default` or `oro-consumer@1.service`.
+    ServiceName,
+    "service name",
+    "letters, digits and . _ : @ -, not beginning with a hyphen",
+    |text| (1..=200).contains(&text.len())
+        && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"._:@-".contains(&b))
+        && !text.starts_with('-')
+);
+
+name!(
+    /// A queue of messages, like `oro.default`.
+    QueueName,
+    "queue name",
+    "at most 255 characters without control characters, not beginning with a hyphen",
+    |text| (1..=255).contains(&text.len()) && !text.starts_with('-') && !text.chars().any(char::is_control)
+);
+
+name!(
     /// A person's words on a recovery point or package: one line of at most 200 characters.
     Label,
     "label",

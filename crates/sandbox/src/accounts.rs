@@ -24,6 +24,8 @@ pub enum Duty {
     Web,
     /// HAProxy.
     Balancer,
+    /// RabbitMQ.
+    Queue,
     /// The git server.
     Git,
 }
@@ -39,6 +41,7 @@ impl Duty {
             Self::Database => "postgres",
             Self::Web => "www-data",
             Self::Balancer => "haproxy",
+            Self::Queue => "rabbitmq",
             Self::Git => "orocloud-git",
         }
     }

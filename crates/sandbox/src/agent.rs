@@ -7,8 +7,9 @@ use crate::accounts::Duty;
 use crate::blueprint::Blueprint;
 use crate::ca::{self, Authority};
 use crate::error::{Context, Result};
-use crate::hosts::{CHECK_PORT, ENVIRONMENT, HOSTS, Host, POSTGRESQL_PORT, SSH_PORT};
+use crate::hosts::{CHECK_PORT, ENVIRONMENT, Host, POSTGRESQL_PORT, QUEUE_HTTP_PORT, SSH_PORT};
 use crate::postgres::BIN;
+use crate::queue::SERVICES;
 use crate::service::{Ready, Service};
 
 /// What the agent may do as an account of its own: become the accounts of the others, and end what they run.
@@ -108,7 +109,9 @@ database = "{}"
             &mut text,
             match *role {
                 "maint" => maint(blueprint, host)?,
-                "web" => web(blueprint, host),
+                "web" => application(blueprint, host) + &web(blueprint, host),
+                "job" => application(blueprint, host),
+                "queue" => queue(blueprint, host),
                 "db" => database(blueprint, host),
                 "lb" => balancer(blueprint, host),
                 _ => String::new(),
@@ -183,9 +186,8 @@ restic_password_file = "{password}"
     ))
 }
 
-fn web(blueprint: &Blueprint, host: &Host) -> String {
+fn application(blueprint: &Blueprint, host: &Host) -> String {
     let node = blueprint.node(host);
-    let url = blueprint.node_url(host);
     format!(
         r#"
 [app]
@@ -193,6 +195,38 @@ app_root = "{root}"
 environment_file = "{environment}"
 php = "/usr/bin/php8.2"
 
+[logs.app]
+files = ["{app}"]
+"#,
+        root = node.application("").display(),
+        environment = node.etc("app.env").display(),
+        app = node.application("shared/log/prod.log").display(),
+    )
+}
+
+fn queue(blueprint: &Blueprint, host: &Host) -> String {
+    let node = blueprint.node(host);
+    format!(
+        r#"
+[queue]
+url = "http://{address}/"
+user = "app"
+password_file = "{password}"
+
+[logs.rabbitmq]
+files = ["{log}"]
+"#,
+        address = blueprint.addresses.real_port(host, QUEUE_HTTP_PORT),
+        password = node.etc("rabbitmq-password").display(),
+        log = node.log("rabbitmq.log").display(),
+    )
+}
+
+fn web(blueprint: &Blueprint, host: &Host) -> String {
+    let node = blueprint.node(host);
+    let url = blueprint.node_url(host);
+    format!(
+        r#"
 [web]
 maintenance_file = "{maintenance}"
 fpm_service = "php-fpm"
@@ -204,18 +238,13 @@ fpm_status_url = "{url}fpm-status?json"
 
 [logs.nginx]
 files = ["{access}", "{error}"]
-[logs.app]
-files = ["{app}"]
 [logs.php-fpm]
 files = ["{fpm}"]
 "#,
-        root = node.application("").display(),
         maintenance = node.application("shared/maintenance").display(),
         check = blueprint.addresses.real_port(host, CHECK_PORT),
-        environment = node.etc("app.env").display(),
         access = node.log("access.log").display(),
         error = node.log("error.log").display(),
-        app = node.application("shared/log/prod.log").display(),
         fpm = node.log("php-fpm.log").display(),
     )
 }
@@ -278,7 +307,7 @@ keeper = "postgresql"
         kind = blueprint.environment_type,
         url = blueprint.shop_url(),
     );
-    for host in HOSTS.iter().filter(|host| host.is_node()) {
+    for host in blueprint.hosts().filter(|host| host.is_node()) {
         add(
             &mut text,
             format!(
@@ -322,5 +351,13 @@ keep_old_hours = 48
             known_hosts = git.join("known_hosts").display(),
         ),
     );
+    for host in blueprint.hosts().filter(|host| host.has_role("job")) {
+        for (unit, kind, queue, _) in SERVICES {
+            let queue = queue.map(|queue| format!("queue = \"{queue}\"\n")).unwrap_or_default();
+            let node = host.name;
+            let head = format!("\n[[service]]\nkind = \"{kind}\"\nunit = \"{unit}\"\n");
+            add(&mut text, format!("{head}{queue}nodes = [\"{node}\"]\n"));
+        }
+    }
     Ok(text)
 }

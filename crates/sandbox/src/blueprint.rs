@@ -6,7 +6,7 @@ use std::path::Path;
 
 use crate::accounts::{Accounts, Duty};
 use crate::error::{Context, Result};
-use crate::hosts::{Addresses, HOSTS, HTTP_PORT, Host, POSTGRESQL_PORT};
+use crate::hosts::{self, AMQP_PORT, Addresses, HOSTS, HTTP_PORT, Host, POSTGRESQL_PORT};
 use crate::layout::{Layout, NodeLayout};
 use crate::run::PATH;
 use crate::service::{Boot, Folder, Ready, Service, signal};
@@ -24,6 +24,8 @@ pub struct Blueprint {
     pub secrets: Secrets,
     /// `type` in environment.toml.
     pub environment_type: String,
+    /// Whether there is job1, with RabbitMQ and the application's services.
+    pub queue: bool,
     /// Further environment variables of every agent, for tests.
     pub agent_environment: Vec<(String, String)>,
 }
@@ -37,12 +39,22 @@ pub struct Secrets {
     pub pgbackrest: String,
     /// Encrypts the restic repository.
     pub restic: String,
+    /// Of RabbitMQ's account `app`.
+    pub queue: String,
+    /// By which Erlang's nodes know each other.
+    pub cookie: String,
 }
 
 impl Secrets {
     /// New ones.
     pub fn generate() -> Result<Self> {
-        Ok(Self { database: secret(12)?, pgbackrest: secret(24)?, restic: secret(24)? })
+        Ok(Self {
+            database: secret(12)?,
+            pgbackrest: secret(24)?,
+            restic: secret(24)?,
+            queue: secret(12)?,
+            cookie: secret(16)?,
+        })
     }
 }
 
@@ -57,6 +69,18 @@ fn secret(bytes: usize) -> Result<String> {
 }
 
 impl Blueprint {
+    /// The hosts that this sandbox has.
+    pub fn hosts(&self) -> impl Iterator<Item = &'static Host> {
+        hosts::hosts(self.queue)
+    }
+
+    /// RabbitMQ as the application reaches it.
+    pub fn queue_url(&self) -> Option<String> {
+        let host = self.hosts().find(|host| host.has_role("queue"))?;
+        let address = self.addresses.public_port(host, AMQP_PORT);
+        Some(format!("amqp://app:{}@{address}/{}", self.secrets.queue, crate::queue::VHOST))
+    }
+
     /// The folder of a host.
     pub fn node(&self, host: &Host) -> NodeLayout {
         self.layout.node(host.name)
@@ -107,6 +131,7 @@ impl Blueprint {
             reload_signal: Some(signal::HUP),
             quick_signal: signal::KILL,
             alone_in: None,
+            only_with: None,
             required: true,
         }
     }

@@ -134,7 +134,7 @@ pub fn create(blueprint: &Blueprint) -> Result<()> {
     side_by_side(authorities.into())?;
 
     let mut jobs: Vec<Job<'_>> = Vec::new();
-    for (host, serial) in HOSTS.iter().zip(1..) {
+    for (host, serial) in blueprint.hosts().zip(1..) {
         let folder = folder.clone();
         jobs.push(Box::new(move || {
             let key = blueprint.node(host).etc("ssh_host_ed25519_key");

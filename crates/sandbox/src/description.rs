@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::blueprint::Blueprint;
 use crate::error::{Context, Error, Result};
-use crate::hosts::{Addresses, ENVIRONMENT, HOSTS};
+use crate::hosts::{Addresses, ENVIRONMENT};
 use crate::layout::Layout;
 
 /// The format of the file.
@@ -55,8 +55,8 @@ impl Description {
             login: blueprint.login()?,
             shop_url: blueprint.shop_url(),
             database_url: blueprint.database_url(),
-            hosts: HOSTS
-                .iter()
+            hosts: blueprint
+                .hosts()
                 .map(|host| HostDescription {
                     name: host.name.to_owned(),
                     address: blueprint.addresses.public(host).to_string(),

@@ -15,6 +15,10 @@ pub const SSH_PORT: u16 = 2222;
 pub const HTTP_PORT: u16 = 8080;
 /// Where nginx of a web node answers its own agent past the maintenance page; no relay leads there.
 pub const CHECK_PORT: u16 = 8081;
+/// Port of RabbitMQ.
+pub const AMQP_PORT: u16 = 5672;
+/// Port of RabbitMQ's management interface.
+pub const QUEUE_HTTP_PORT: u16 = 15672;
 /// Port of PostgreSQL.
 pub const POSTGRESQL_PORT: u16 = 5432;
 
@@ -53,15 +57,28 @@ impl Host {
     }
 }
 
-/// Every host, in the order in which they are shown.
-pub const HOSTS: [Host; 6] = [
+/// Every host that there can be, in the order in which they are shown.
+pub const HOSTS: [Host; 7] = [
     Host { name: "maint1", number: 1, roles: &["maint"], zone: "a", ports: &[SSH_PORT] },
     Host { name: "lb1", number: 2, roles: &["lb"], zone: "a", ports: &[SSH_PORT, HTTP_PORT] },
     Host { name: "db1", number: 3, roles: &["db"], zone: "a", ports: &[SSH_PORT, POSTGRESQL_PORT] },
     Host { name: "web1", number: 4, roles: &["web"], zone: "a", ports: &[SSH_PORT, HTTP_PORT] },
     Host { name: "web2", number: 5, roles: &["web"], zone: "b", ports: &[SSH_PORT, HTTP_PORT] },
     Host { name: "git", number: 9, roles: &[], zone: "a", ports: &[SSH_PORT] },
+    Host {
+        name: "job1",
+        number: 6,
+        roles: &["job", "queue"],
+        zone: "b",
+        ports: &[SSH_PORT, AMQP_PORT, QUEUE_HTTP_PORT],
+    },
 ];
+
+/// The hosts of a sandbox with or without the queue and what takes from it.
+pub fn hosts(queue: bool) -> impl Iterator<Item = &'static Host> {
+    const ALL: &[Host] = &HOSTS;
+    ALL.iter().filter(move |host| queue || !host.has_role("queue"))
+}
 
 /// The host of that name, or an error that lists the names.
 pub fn host(name: &str) -> Result<&'static Host> {
@@ -94,6 +111,11 @@ impl Addresses {
         Err(Error::new(
             "no free addresses: every environment from 127.18.1.1 to 127.31.250.1 is claimed by another sandbox",
         ))
+    }
+
+    /// A port that no other sandbox uses, for what listens on addresses that everybody has.
+    pub fn own_port(self, which: u16) -> u16 {
+        20_000 + (u16::from(self.project) - 18) * 512 + u16::from(self.environment) * 2 + which
     }
 
     fn at(self, number: u8) -> Ipv4Addr {

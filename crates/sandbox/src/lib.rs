@@ -43,6 +43,7 @@ mod json_lines;
 mod layout;
 mod postgres;
 mod process_tree;
+mod queue;
 mod relay;
 mod run;
 mod sandbox;

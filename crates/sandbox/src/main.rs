@@ -25,7 +25,7 @@ fn main() -> ExitCode {
 
 fn usage() -> ExitCode {
     eprintln!(
-        "usage: orocloud-sandbox run --dir DIR [--type TYPE] [--agent-env=NAME=VALUE]… [--detached]\n       orocloud-sandbox init BOOT_FILE\n       orocloud-sandbox fake-systemctl SOCKET ARGUMENT…\n       orocloud-sandbox hold [DIR]"
+        "usage: orocloud-sandbox run --dir DIR [--type TYPE] [--queue] [--agent-env=NAME=VALUE]… [--detached]\n       orocloud-sandbox init BOOT_FILE\n       orocloud-sandbox fake-systemctl SOCKET ARGUMENT…\n       orocloud-sandbox hold [DIR]"
     );
     ExitCode::from(2)
 }
@@ -35,6 +35,7 @@ fn parse_run(arguments: &[String]) -> Option<top::Run> {
         folder: PathBuf::new(),
         detached: false,
         environment_type: "prod".to_owned(),
+        queue: false,
         agent_environment: Vec::new(),
     };
     let mut arguments = arguments.iter();
@@ -47,6 +48,7 @@ fn parse_run(arguments: &[String]) -> Option<top::Run> {
         match argument.as_str() {
             "--dir" => run.folder = PathBuf::from(arguments.next()?),
             "--type" => run.environment_type = arguments.next()?.clone(),
+            "--queue" => run.queue = true,
             "--detached" => run.detached = true,
             _ => return None,
         }

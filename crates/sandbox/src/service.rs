@@ -60,6 +60,9 @@ pub struct Service {
     /// Before it is started, whatever works in this folder must have ended: sessions of a PostgreSQL that crashed
     /// hold its shared memory for a moment longer.
     pub alone_in: Option<PathBuf>,
+    /// It is not started while this is missing, as a program of an application that is not deployed yet.
+    #[serde(default)]
+    pub only_with: Option<PathBuf>,
     /// Whether the node counts as not started when this service does not start.
     pub required: bool,
 }
@@ -68,6 +71,8 @@ pub struct Service {
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Ready {
+    /// As soon as it runs.
+    Alive,
     /// This unix socket accepts connections.
     Socket(PathBuf),
     /// This port accepts connections.

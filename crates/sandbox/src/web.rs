@@ -12,13 +12,7 @@ use crate::service::{Folder, Ready, Service, signal};
 /// Writes what a web node needs and gives its services and its folders under /run.
 pub fn node(blueprint: &Blueprint, host: &Host) -> Result<(Vec<Service>, Vec<Folder>)> {
     let layout = blueprint.node(host);
-    let accounts = &blueprint.accounts;
-    // The agent puts releases there and switches `www`; the application writes its log and finds the maintenance file.
-    accounts.folder(&layout.application(""), Duty::Agent, 0o755)?;
-    accounts.folder(&layout.application("deploy"), Duty::Agent, 0o755)?;
-    accounts.folder(&layout.application("shared"), Duty::Agent, 0o755)?;
-    accounts.folder(&layout.application("shared/log"), Duty::Application, 0o2775)?;
-    accounts.file(&layout.etc("app.env"), Duty::Application, 0o640, &environment_file(blueprint, host))?;
+    application(blueprint, host)?;
 
     fs::create_dir_all(layout.etc("pages"))?;
     for (name, title, text) in PAGES {
@@ -50,20 +44,41 @@ pub fn node(blueprint: &Blueprint, host: &Host) -> Result<(Vec<Service>, Vec<Fol
     Ok((vec![fpm, nginx], folders))
 }
 
+/// The folders and the variables of the application on a node.
+pub fn application(blueprint: &Blueprint, host: &Host) -> Result<()> {
+    let layout = blueprint.node(host);
+    let accounts = &blueprint.accounts;
+    // The agent puts releases there and switches `www`; the application writes its log and finds the maintenance file.
+    accounts.folder(&layout.application(""), Duty::Agent, 0o755)?;
+    accounts.folder(&layout.application("deploy"), Duty::Agent, 0o755)?;
+    accounts.folder(&layout.application("shared"), Duty::Agent, 0o755)?;
+    accounts.folder(&layout.application("shared/log"), Duty::Application, 0o2775)?;
+    accounts.file(&layout.etc("app.env"), Duty::Application, 0o640, &environment_file(blueprint, host))
+}
+
 fn write(path: &Path, text: &str) -> Result<()> {
     fs::write(path, text).context(|| format!("cannot write {}", path.display()))
 }
 
+/// Where the websocket server listens.
+const WEBSOCKET_PORT: u16 = 8089;
+
 /// The application's variables, as `KEY=VALUE` lines.
-fn environment(blueprint: &Blueprint, host: &Host) -> Vec<(&'static str, String)> {
+pub fn environment(blueprint: &Blueprint, host: &Host) -> Vec<(&'static str, String)> {
     let layout = blueprint.node(host);
-    vec![
+    let mut variables = vec![
         ("APP_ENV", "prod".to_owned()),
         ("ORO_NODE", host.name.to_owned()),
         ("ORO_DB_URL", blueprint.database_url()),
         ("ORO_MAINTENANCE_FILE", layout.application("shared/maintenance").display().to_string()),
         ("LOG_FILE", layout.application("shared/log/prod.log").display().to_string()),
-    ]
+    ];
+    variables.extend(blueprint.queue_url().map(|url| ("ORO_MQ_URL", url)));
+    if host.has_role("job") {
+        let bind = format!("{}:{WEBSOCKET_PORT}", blueprint.addresses.real(host));
+        variables.push(("ORO_WEBSOCKET_BIND", bind));
+    }
+    variables
 }
 
 fn environment_file(blueprint: &Blueprint, host: &Host) -> String {

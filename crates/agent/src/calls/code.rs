@@ -48,6 +48,15 @@ impl CodeOrder<'_> {
         self.places.webs.iter().map(of).collect()
     }
 
+    /// The same step on every node that has the application. One that serves nobody is waited for.
+    pub fn each_with_code(&self, name: &str, action: impl Fn() -> StepAction) -> Vec<Step> {
+        let of = |node| match self.places.webs.contains(node) {
+            true => step(name, node, action()).on_loss(OnLoss::Leave),
+            false => step(name, node, action()),
+        };
+        self.places.code.iter().map(of).collect()
+    }
+
     /// The source, at the commit that the reference means now.
     pub fn fetch(&self) -> Step {
         let action =
@@ -71,12 +80,12 @@ impl CodeOrder<'_> {
             let action = StepAction::PackageSend { release: self.release.clone(), to: to.clone() };
             self.maint(&format!("package:send:{to}"), action)
         };
-        self.places.webs.iter().map(send).collect()
+        self.places.code.iter().map(send).collect()
     }
 
     /// The release, beside the one that is served.
     pub fn unpack(&self) -> Vec<Step> {
-        self.each("release:unpack", || StepAction::ReleaseUnpack {
+        self.each_with_code("release:unpack", || StepAction::ReleaseUnpack {
             release: self.release.clone(),
             version: None,
         })
@@ -90,13 +99,13 @@ impl CodeOrder<'_> {
 
     /// The caches of the release, before anybody asks for a page of it.
     pub fn warm(&self) -> Vec<Step> {
-        self.each("cache:warm", || StepAction::CacheWarm { release: self.release.clone() })
+        self.each_with_code("cache:warm", || StepAction::CacheWarm { release: self.release.clone() })
     }
 
     /// The caches of the release on every node, once the database has changed.
     pub fn clear(&self) -> Vec<Step> {
         let commands = ConsoleCommands::CacheClear;
-        self.each("cache:clear", || StepAction::ConsoleRun {
+        self.each_with_code("cache:clear", || StepAction::ConsoleRun {
             release: self.release.clone(),
             commands: commands.clone(),
         })
@@ -140,7 +149,7 @@ impl CodeOrder<'_> {
     /// The one moment in which nodes differ.
     pub fn switch(&self) -> Vec<Step> {
         let previous = self.before.map(|before| &before.release);
-        self.each("release:switch", || StepAction::ReleaseSwitch {
+        self.each_with_code("release:switch", || StepAction::ReleaseSwitch {
             release: self.release.clone(),
             previous: previous.cloned(),
         })
@@ -158,7 +167,8 @@ impl CodeOrder<'_> {
 
     /// Lets go what is needed no more. A failure harms nobody: the next time does the rest.
     pub fn tidy(&self, keep: &[ReleaseName]) -> Vec<Step> {
-        let mut steps = self.each("releases:tidy", || StepAction::ReleasesTidy { keep: keep.to_vec() });
+        let mut steps =
+            self.each_with_code("releases:tidy", || StepAction::ReleasesTidy { keep: keep.to_vec() });
         steps.push(self.maint("releases:tidy", StepAction::ReleasesTidy { keep: keep.to_vec() }));
         for step in &mut steps {
             step.soft = true;

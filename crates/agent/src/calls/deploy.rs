@@ -10,7 +10,7 @@ use crate::calls::backup::facts::Places;
 use crate::calls::backup::point::{PointOrder, step};
 use crate::calls::code::{self, CodeOrder};
 use crate::calls::status::ask_all;
-use crate::calls::{Context, Done, OperationCall, quoted};
+use crate::calls::{Context, Done, OperationCall, quoted, service};
 use crate::environment::Environment;
 use crate::operations::plan::{OperationPlan, Outputs, output};
 use crate::points::Points;
@@ -109,6 +109,7 @@ pub fn plan(
     groups.push(order.switch());
     groups.push(order.check_each());
     groups.push(vec![order.check_front()]);
+    groups.extend(service::first_start(environment));
     let first_point = PointOrder {
         topic: "backup",
         name: point.clone(),
@@ -185,6 +186,7 @@ mod tests {
             release: release.map(|release| release.parse().unwrap()),
             releases: Vec::new(),
             maintenance: None,
+            services: Vec::new(),
             software: Vec::new(),
         };
         let version = CodeVersion {

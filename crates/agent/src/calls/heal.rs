@@ -10,6 +10,7 @@ use orocloud_protocol::node::{self, ConsoleCommands, StepAction};
 use orocloud_protocol::{CallError, Lock, NodeName, NodeRole, Resource};
 use tokio::time::Instant;
 
+use crate::calls::maintenance;
 use crate::calls::status::ask;
 use crate::environment::Environment;
 use crate::nodes::executor::{act, withhold};
@@ -211,7 +212,12 @@ async fn bring(
     let release = recorded.map(|version| version.release.clone());
     act(&daemon.nodes, node, "release:bring", StepAction::ReleaseBring { release }, Duration::from_secs(120))
         .await?;
-    Ok(false)
+    // It may have missed that the page went up, or down.
+    let page = maintenance::holds(&daemon.node.config)?;
+    let up = page.is_up();
+    let hold = StepAction::MaintenanceHold { page };
+    act(&daemon.nodes, node, "maintenance:hold", hold, Duration::from_secs(60)).await?;
+    Ok(up)
 }
 
 fn balancers(environment: &Environment) -> impl Iterator<Item = &NodeName> {

@@ -8,11 +8,14 @@ pub mod deploy;
 pub mod environment;
 pub mod heal;
 pub mod log;
+pub mod maintenance;
 pub mod node;
 pub mod operation;
 pub mod operation_log;
 pub mod package;
+pub mod queue;
 pub mod release;
+pub mod service;
 pub mod status;
 pub mod upgrade;
 pub mod window;
@@ -100,6 +103,8 @@ pub async fn dispatch(
             query::<wire::backup::Window>(params, async |p| backup::restorable(context, p).await).await
         }
         Method::Deploy => operation::<wire::deploy::Deploy>(context, params, &events).await,
+        Method::EmergencyOff => operation::<wire::maintenance::EmergencyOff>(context, params, &events).await,
+        Method::EmergencyOn => operation::<wire::maintenance::EmergencyOn>(context, params, &events).await,
         Method::EnvironmentInfo => {
             query::<wire::environment::Info>(params, async |p| environment::info(context, p).await).await
         }
@@ -119,6 +124,11 @@ pub async fn dispatch(
         }
         Method::LogView => {
             query::<wire::log::View>(params, async |p| operation_log::view(context, p, &events).await).await
+        }
+        Method::MaintenanceOff => operation::<wire::maintenance::Off>(context, params, &events).await,
+        Method::MaintenanceOn => operation::<wire::maintenance::On>(context, params, &events).await,
+        Method::MaintenanceStatus => {
+            query::<wire::maintenance::Status>(params, async |p| maintenance::status(context, p).await).await
         }
         Method::OperationCancel => {
             query::<wire::operation::Cancel>(params, async |p| self::operation::cancel(context, p).await)
@@ -141,6 +151,15 @@ pub async fn dispatch(
             query::<wire::release::List>(params, async |p| release::list(context, p).await).await
         }
         Method::ReleaseRollback => operation::<wire::release::Rollback>(context, params, &events).await,
+        Method::QueueList => {
+            query::<wire::queue::List>(params, async |p| self::queue::list(context, p).await).await
+        }
+        Method::ServiceRestart => operation::<wire::service::Restart>(context, params, &events).await,
+        Method::ServiceStart => operation::<wire::service::Start>(context, params, &events).await,
+        Method::ServiceStatus => {
+            query::<wire::service::Status>(params, async |p| service::status(context, p).await).await
+        }
+        Method::ServiceStop => operation::<wire::service::Stop>(context, params, &events).await,
         Method::Status => {
             query::<wire::status::Status>(params, async |p| status::status(context, p).await).await
         }
@@ -155,6 +174,9 @@ pub async fn dispatch(
         }
         Method::NodeDatabaseInfo => {
             query::<wire::node::DatabaseInfo>(params, async |p| backup::database_info(context, p).await).await
+        }
+        Method::NodeQueues => {
+            query::<wire::node::Queues>(params, async |_| node::queues(context).await).await
         }
         Method::NodeLogSources => {
             let node = &context.daemon.node;
@@ -195,6 +217,13 @@ pub fn answer(daemon: &DaemonRef, finished: &Finished<'_, StepAction>) -> Result
         Method::Upgrade => answer_of::<wire::upgrade::Upgrade>(daemon, finished),
         Method::UpgradeRolling => answer_of::<wire::upgrade::UpgradeRolling>(daemon, finished),
         Method::UpgradeSource => answer_of::<wire::upgrade::UpgradeSource>(daemon, finished),
+        Method::EmergencyOff => answer_of::<wire::maintenance::EmergencyOff>(daemon, finished),
+        Method::EmergencyOn => answer_of::<wire::maintenance::EmergencyOn>(daemon, finished),
+        Method::MaintenanceOff => answer_of::<wire::maintenance::Off>(daemon, finished),
+        Method::ServiceRestart => answer_of::<wire::service::Restart>(daemon, finished),
+        Method::ServiceStart => answer_of::<wire::service::Start>(daemon, finished),
+        Method::ServiceStop => answer_of::<wire::service::Stop>(daemon, finished),
+        Method::MaintenanceOn => answer_of::<wire::maintenance::On>(daemon, finished),
         Method::BackupList
         | Method::BackupWindow
         | Method::EnvironmentInfo
@@ -202,16 +231,20 @@ pub fn answer(daemon: &DaemonRef, finished: &Finished<'_, StepAction>) -> Result
         | Method::LogSources
         | Method::LogTail
         | Method::LogView
+        | Method::MaintenanceStatus
         | Method::MaintenanceWindows
         | Method::OperationCancel
         | Method::OperationList
         | Method::OperationWait
         | Method::PackageList
+        | Method::QueueList
         | Method::ReleaseList
+        | Method::ServiceStatus
         | Method::Status
         | Method::NodeStep
         | Method::NodeStatus
         | Method::NodeDatabaseInfo
+        | Method::NodeQueues
         | Method::NodeLogSources
         | Method::NodeLogTail
         | Method::NodePackageReceive => Err(unknown()),

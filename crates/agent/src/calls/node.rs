@@ -1,6 +1,8 @@
 //! Node calls: what the coordinator asks of this node.
 
-use orocloud_protocol::node::{PackageBuilt, PackageReceiveParams, Phase, StepAnswer, StepParams};
+use orocloud_protocol::node::{
+    PackageBuilt, PackageReceiveParams, Phase, QueuesAnswer, StepAnswer, StepParams,
+};
 use orocloud_protocol::{CallError, ErrorKind};
 
 use super::Context;
@@ -55,6 +57,16 @@ fn its_own(error: CallError) -> CallError {
         | ErrorKind::Internal => error,
         _ => CallError { kind: ErrorKind::Failed, ..error },
     }
+}
+
+/// `node.queues`
+pub async fn queues(context: &Context) -> Result<QueuesAnswer, CallError> {
+    let config = context.config();
+    let queue = config
+        .queue
+        .as_ref()
+        .ok_or_else(|| CallError::failed(format!("{} has no [queue] in its agent.toml", config.node)))?;
+    Ok(QueuesAnswer { items: crate::engines::rabbitmq::queues(queue).await? })
 }
 
 /// `node.package-receive`: takes in a package unless it is here already.

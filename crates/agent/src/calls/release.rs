@@ -12,7 +12,7 @@ use orocloud_protocol::{CallError, ContentHash, ErrorKind, NodeName, OperationOp
 use crate::calls::backup::facts::{Known, Places};
 use crate::calls::code::{self, CodeOrder};
 use crate::calls::status::{Answers, ask_all};
-use crate::calls::{Context, Done, OperationCall};
+use crate::calls::{Context, Done, OperationCall, service};
 use crate::nodes::executor::act;
 use crate::operations::plan::{OperationPlan, output};
 use crate::releases::{self, Entry};
@@ -26,7 +26,7 @@ const SCHEMA_LIMIT: std::time::Duration = std::time::Duration::from_secs(60);
 pub async fn list(context: &Context, params: ListParams) -> Result<ListAnswer, CallError> {
     let config = context.config();
     let places = Places::of(&config.environment, &config.node)?;
-    let webs = ask_all(context, &places.webs, false).await;
+    let webs = ask_all(context, &places.code, false).await;
     let mut items =
         items(&releases::history(&config.state)?, releases::recorded(&config.state)?.as_ref(), &webs);
     items.reverse();
@@ -182,6 +182,7 @@ fn plan(
         groups.push(vec![order.check_front()]);
     }
     let undone_until = groups.len();
+    groups.extend(service::restarting(order.environment));
     groups.extend(order.accept());
     let change =
         format!("{} ({}) → {} ({})", before.reference, before.release, version.reference, version.release);
@@ -212,7 +213,7 @@ impl OperationCall for Rollback {
             .ok_or_else(|| CallError::refused("nothing is deployed yet that could be rolled back"))?;
         let history = releases::history(&config.state)?;
         let entry = target(&history, &before, params.release.as_ref())?;
-        let webs = ask_all(context, &places.webs, false).await;
+        let webs = ask_all(context, &places.code, false).await;
         check_nodes(&entry.version, &webs)?;
         let look = StepAction::DatabaseSchema {};
         let seen = act(&context.daemon.nodes, &places.db, "database:schema", look, SCHEMA_LIMIT).await?;
@@ -281,6 +282,7 @@ mod tests {
                 release: None,
                 releases: releases.iter().map(|release| release.parse().unwrap()).collect(),
                 maintenance: None,
+                services: Vec::new(),
                 software: Vec::new(),
             })
         };

@@ -7,7 +7,7 @@ mod rolling;
 
 use jiff::Timestamp;
 use orocloud_protocol::backup::{CodeVersion, RecoveryPoint};
-use orocloud_protocol::node::{ConsoleCommands, Hook, StepAction};
+use orocloud_protocol::node::{ConsoleCommands, Hook, ServiceHolder, StepAction};
 use orocloud_protocol::upgrade::{Upgrade, UpgradeAnswer, UpgradeParams, UpgradeSource};
 use orocloud_protocol::{CallError, OperationOptions, PointName, ReleaseName};
 
@@ -15,8 +15,9 @@ use crate::calls::backup::facts::{Facts, Places};
 use crate::calls::backup::point::{PointOrder, step};
 use crate::calls::code::{self, CodeOrder};
 use crate::calls::deploy::release_name;
+use crate::calls::maintenance::{page_down, page_up};
 use crate::calls::status::{Answers, ask_all};
-use crate::calls::{Context, Done, OperationCall, backup, quoted};
+use crate::calls::{Context, Done, OperationCall, backup, quoted, service};
 use crate::operations::plan::{OperationPlan, Step, output};
 use crate::points::Points;
 use crate::releases;
@@ -111,6 +112,7 @@ impl Ground<'_> {
         groups.push(self.check_front());
         groups.retain(|group| !group.is_empty());
         let undone_until = groups.len();
+        groups.extend(service::restarting(order.environment));
         groups.extend(order.accept());
         groups.push(order.tidy(&self.keep));
         let summary = self.summary("the database is not touched");
@@ -133,9 +135,8 @@ impl Ground<'_> {
             Some(comment) => comment.to_string(),
             None => format!("the shop is upgraded to {}", order.reference),
         };
-        groups.push(
-            order.each("maintenance:on", || StepAction::MaintenanceOn { comment: Some(comment.clone()) }),
-        );
+        groups.extend(page_up(&places.maint, &places.webs, &comment));
+        groups.extend(service::stopping(order.environment, ServiceHolder::Operation));
         groups.push(vec![step(
             "database:watch",
             &places.db,
@@ -160,7 +161,8 @@ impl Ground<'_> {
         // Looked at before visitors see it, and by their way once the page is off.
         groups.push(order.check_each());
         let undone_until = groups.len();
-        groups.push(order.each("maintenance:off", || StepAction::MaintenanceRestore {}));
+        groups.extend(service::starting(order.environment, ServiceHolder::Operation));
+        groups.extend(page_down(&places.maint, &places.webs));
         groups.push(self.check_front());
         groups.extend(order.accept());
         groups.push(self.hook("hooks:post-maintenance", Hook::PostMaintenance)?);
@@ -221,7 +223,7 @@ impl Start {
         let config = context.config();
         let places = Places::of(&config.environment, &config.node)?.without_withheld(&config.state)?;
         let before = deployed(releases::recorded(&config.state)?, params)?;
-        let webs = ask_all(context, &places.webs, false).await;
+        let webs = ask_all(context, &places.code, false).await;
         code::all_are_there(&webs, "upgraded")?;
         let release = release_name(Timestamp::now())?;
         let keep = kept(&releases::history(&config.state)?, &release, Some(&before.release));

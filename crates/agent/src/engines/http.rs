@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use orocloud_protocol::CallError;
 
 /// How much of a page is read, in bytes.
@@ -32,7 +34,18 @@ impl Page {
 /// URL names, for a node that serves another name than its own.
 pub async fn get(url: &str, host: Option<&str>, limit: Duration) -> Result<Page, CallError> {
     let shown = url.to_owned();
-    let request = Request { url: url.to_owned(), host: host.map(str::to_owned), limit };
+    send(Request { url: url.to_owned(), host: host.map(str::to_owned), authorization: None, limit }, shown)
+        .await
+}
+
+/// The same as somebody with a password.
+pub async fn get_as(url: &str, user: &str, password: &str, limit: Duration) -> Result<Page, CallError> {
+    let authorization = format!("Basic {}", STANDARD.encode(format!("{user}:{password}")));
+    let request = Request { url: url.to_owned(), host: None, authorization: Some(authorization), limit };
+    send(request, url.to_owned()).await
+}
+
+async fn send(request: Request, shown: String) -> Result<Page, CallError> {
     let answered = tokio::task::spawn_blocking(move || request.send()).await;
     answered
         .map_err(|error| error.to_string())
@@ -49,6 +62,7 @@ pub fn host_of(url: &str) -> Option<&str> {
 struct Request {
     url: String,
     host: Option<String>,
+    authorization: Option<String>,
     limit: Duration,
 }
 
@@ -66,6 +80,9 @@ impl Request {
         let mut request = agent.get(&self.url);
         if let Some(host) = &self.host {
             request = request.header("Host", host);
+        }
+        if let Some(authorization) = &self.authorization {
+            request = request.header("Authorization", authorization);
         }
         let mut response = request.call()?;
         let headers: Vec<(String, String)> = response

@@ -10,6 +10,7 @@ pub mod pgbackrest;
 pub mod php;
 pub mod php_fpm;
 pub mod postgres;
+pub mod rabbitmq;
 pub mod restic;
 pub mod supervisor;
 pub mod systemd;

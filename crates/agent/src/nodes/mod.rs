@@ -6,6 +6,7 @@ pub mod executor;
 pub mod logs;
 pub mod marks;
 pub mod output;
+pub mod services;
 pub mod status;
 pub mod steps;
 pub mod transport;

@@ -124,6 +124,7 @@ async fn run(config: Agent, processes: Processes) -> Result<(), String> {
         daemon.operations.recover(one);
     }
     let accepting = tokio::spawn(listeners.accept(daemon.clone(), stop.clone()));
+    tokio::spawn(crate::nodes::services::hold(daemon.node.clone()));
     if coordinator {
         for work in calls::background(&daemon) {
             let stop = stop.clone();

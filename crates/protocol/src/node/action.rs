@@ -4,8 +4,12 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::backup::RestoreScope;
+use crate::maintenance::{MaintenancePage, PageOrder};
 use crate::package::StoredPackage;
-use crate::{CallId, ContentHash, Label, NodeName, PackageTag, PointName, Reference, ReleaseName, Secret};
+use crate::service::{ServiceChange, ServiceKind};
+use crate::{
+    CallId, ContentHash, Label, NodeName, PackageTag, PointName, Reference, ReleaseName, Secret, ServiceName,
+};
 
 /// What steps can be. The comment of each says what its output is; none means `null`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -199,14 +203,46 @@ pub enum StepAction {
         /// Releases that stay.
         keep: Vec<ReleaseName>,
     },
-    /// Puts up the maintenance page and waits until no request of the application is in flight. Its undo, and
-    /// [`StepAction::MaintenanceRestore`], put back what was there before. Output: [`super::MaintenanceBefore`].
+    /// Puts up the maintenance page for the operation and waits until no request of the application is in flight; on
+    /// maint remembers that it is up, for nodes that were away. What an earlier operation left up becomes this one's;
+    /// a person's page is left alone. Its undo puts back what was there before. Output:
+    /// [`super::MaintenanceBefore`].
     MaintenanceOn {
-        /// A person's words.
+        /// What is done meanwhile.
         comment: Option<String>,
     },
-    /// Puts back the maintenance mode that stood before the operation.
+    /// Takes down the page that operations have put up; a person's stays.
     MaintenanceRestore {},
+    /// Puts up the page that a person ordered, or takes it down; on maint remembers it.
+    MaintenanceOrder(PageChange),
+    /// Gives a web node the page that holds in the environment, which it may have missed.
+    MaintenanceHold {
+        /// What holds.
+        page: MaintenancePage,
+    },
+
+    // --- where the services are -------------------------------------------------------------------------------
+    /// Stops the services of a kind and remembers which of them ran. Its undo starts those again.
+    ServicesStop {
+        /// Which.
+        kind: ServiceKind,
+        /// Who is going to start them.
+        holder: ServiceHolder,
+    },
+    /// Starts the services of a kind that [`StepAction::ServicesStop`] of the same holder has stopped, and no other.
+    ServicesStart {
+        /// Which.
+        kind: ServiceKind,
+        /// Who stopped them.
+        holder: ServiceHolder,
+    },
+    /// Starts, stops or restarts services whatever was before, as a person wants it.
+    ServicesChange {
+        /// Which.
+        units: Vec<ServiceName>,
+        /// What becomes of them.
+        to: ServiceChange,
+    },
 
     // --- on db ----------------------------------------------------------------------------------------------
     /// Notes what the database holds before an update. Its undo looks whether anything has changed since: if nothing
@@ -267,6 +303,31 @@ pub enum StepAction {
     },
     /// Removes copies and kept folders that are no longer promised, by their own notes.
     DatabaseTidy {},
+}
+
+/// On whose behalf services are stopped and started.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ServiceHolder {
+    /// A person's maintenance mode, which outlives the operation that begins it. It starts all that is stopped.
+    Maintenance,
+    /// This operation.
+    Operation,
+}
+
+/// What a person wants of the page.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub enum PageChange {
+    /// Up, and no request of the application in flight.
+    Maintenance(PageOrder),
+    /// Up.
+    Emergency(PageOrder),
+    /// Down.
+    Down {
+        /// Also what operations have put up.
+        all: bool,
+    },
 }
 
 /// A database folder beside the live one, and what it is to become.

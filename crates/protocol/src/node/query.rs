@@ -5,6 +5,8 @@ use serde::{Deserialize, Serialize};
 
 use super::{PackageBuilt, Swapped};
 use crate::log::LogSource;
+use crate::queue::QueueInfo;
+use crate::service::ServiceInfo;
 use crate::status::StatusRow;
 use crate::{Call, CallId, ContentHash, Kind, ReleaseName, Role, SourceName};
 
@@ -44,9 +46,35 @@ pub struct StatusAnswer {
     /// Whether the maintenance page is up.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub maintenance: Option<bool>,
+    /// The application's services that the node is to have.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub services: Vec<ServiceInfo>,
     /// Installed software, as `name version`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub software: Vec<String>,
+}
+
+/// The queues of messages, as the broker on this node tells them.
+pub enum Queues {}
+
+impl Call for Queues {
+    const METHOD: &'static str = "node.queues";
+    const KIND: Kind = Kind::Query;
+    const ROLE: Role = Role::Owner;
+    type Params = QueuesParams;
+    type Answer = QueuesAnswer;
+}
+
+/// `node.queues` takes nothing.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct QueuesParams {}
+
+/// All queues of the broker.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct QueuesAnswer {
+    /// By virtual host and name.
+    pub items: Vec<QueueInfo>,
 }
 
 /// What the database node knows of its timelines, its backups and its archive.

@@ -114,6 +114,11 @@ impl Unit {
 
     pub fn start(&mut self) {
         match &mut self.state {
+            State::Stopped | State::Failed { .. }
+                if self.service.only_with.as_ref().is_some_and(|path| !path.exists()) =>
+            {
+                self.enter(State::Stopped)
+            }
             State::Stopped | State::Failed { .. } => {
                 self.enter(State::Waiting { until: Instant::now() + PATIENCE });
                 self.look();
@@ -328,6 +333,7 @@ fn describe_end(status: WaitStatus) -> String {
 
 fn is_ready(ready: &Ready, pid: i32) -> bool {
     match ready {
+        Ready::Alive => true,
         Ready::Socket(path) => UnixStream::connect(path).is_ok(),
         Ready::Port(address) => {
             TcpStream::connect_timeout(&SocketAddr::V4(*address), Duration::from_millis(100)).is_ok()

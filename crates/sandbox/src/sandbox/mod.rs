@@ -26,6 +26,8 @@ pub struct Options {
     pub dir: Option<PathBuf>,
     /// `type` in environment.toml: `prod`, `stag`, `uat` or `dev`.
     pub environment_type: String,
+    /// Whether there is a node job1, with RabbitMQ, consumers, cron and websocket; RabbitMQ takes some seconds to start.
+    pub queue: bool,
     /// Further environment variables of every agent.
     pub agent_environment: Vec<(String, String)>,
     /// Whether each part that is up is told on standard error.
@@ -37,6 +39,7 @@ impl Default for Options {
         Self {
             dir: None,
             environment_type: "prod".to_owned(),
+            queue: false,
             agent_environment: Vec::new(),
             progress: false,
         }

@@ -62,6 +62,9 @@ fn begin(options: &Options, layout: &Layout, detached: bool) -> Result<(Descript
         .stderr(log)
         // Ctrl-C at the terminal ends the owner, and with it the lifeline; a second signal would only confuse.
         .process_group(0);
+    if options.queue {
+        command.arg("--queue");
+    }
     if detached {
         command.arg("--detached");
     }

@@ -15,7 +15,7 @@ use crate::description::Description;
 use crate::error::{Context, Error, Result};
 use crate::hosts::{HOSTS, HTTP_PORT, Host, SSH_PORT};
 use crate::run::{Job, side_by_side};
-use crate::{git, haproxy, postgres, sshd, web};
+use crate::{git, haproxy, postgres, queue, sshd, web};
 
 /// How long the shop's front may take to answer once every node is up.
 const FRONT_LIMIT: Duration = Duration::from_secs(10);
@@ -32,7 +32,7 @@ pub fn boot(
         said(part, begin.elapsed());
         Ok(())
     };
-    for host in &HOSTS {
+    for host in blueprint.hosts() {
         blueprint.create_node_folders(host)?;
     }
     sshd::prepare_machine(&blueprint.accounts)?;
@@ -51,7 +51,7 @@ pub fn boot(
     ])?;
     timed("configuration", &|| configure(blueprint))?;
 
-    let nodes = HOSTS.iter().map(|host| -> Job<'_> {
+    let nodes = blueprint.hosts().map(|host| -> Job<'_> {
         Box::new(move || {
             timed(&title(host), &|| {
                 let report = order(Order { action: Action::Start, node: Some(host.name.to_owned()) });
@@ -80,6 +80,7 @@ fn title(host: &Host) -> String {
         ["maint"] => "sshd, agent",
         ["lb"] => "HAProxy, sshd, agent",
         ["db"] => "PostgreSQL, sshd, agent",
+        ["job", ..] => "RabbitMQ, services of the application, sshd, agent",
         ["web"] => "nginx, PHP-FPM, sshd, agent",
         _ => "sshd of the git remote",
     };
@@ -89,7 +90,7 @@ fn title(host: &Host) -> String {
 /// Writes the configuration of every host.
 fn configure(blueprint: &Blueprint) -> Result<()> {
     git::write_known_hosts(blueprint)?;
-    for host in &HOSTS {
+    for host in blueprint.hosts() {
         let (mut services, mut folders) = (Vec::new(), Vec::new());
         if host.is_node() {
             services.push(sshd::node(blueprint, host)?);
@@ -99,6 +100,11 @@ fn configure(blueprint: &Blueprint) -> Result<()> {
         }
         if host.has_role("web") {
             let (more, their_folders) = web::node(blueprint, host)?;
+            services.extend(more);
+            folders.extend(their_folders);
+        }
+        if host.has_role("job") {
+            let (more, their_folders) = queue::node(blueprint, host)?;
             services.extend(more);
             folders.extend(their_folders);
         }

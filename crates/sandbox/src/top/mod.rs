@@ -20,7 +20,7 @@ use crate::accounts::Accounts;
 use crate::blueprint::{Blueprint, Secrets};
 use crate::control::{Action, Order, Report};
 use crate::error::{Error, Result};
-use crate::hosts::{Addresses, HOSTS};
+use crate::hosts::{Addresses, hosts};
 use crate::init::CLAIM_VARIABLE;
 use crate::layout::Layout;
 use crate::relay::{Gate, Relays};
@@ -36,6 +36,8 @@ pub struct Run {
     pub detached: bool,
     /// `type` in environment.toml.
     pub environment_type: String,
+    /// With job1.
+    pub queue: bool,
     /// Further environment variables of every agent.
     pub agent_environment: Vec<(String, String)>,
 }
@@ -99,11 +101,11 @@ impl Top {
             accounts,
             secrets: Secrets::generate()?,
             environment_type: run.environment_type,
+            queue: run.queue,
             agent_environment: run.agent_environment,
         };
         let (events, receiver) = mpsc::channel();
-        let nodes = HOSTS
-            .iter()
+        let nodes = hosts(run.queue)
             .enumerate()
             .map(|(index, host)| {
                 Node::new(index, host, &layout, (CLAIM_VARIABLE, claim_number), events.clone())

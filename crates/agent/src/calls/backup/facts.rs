@@ -24,6 +24,8 @@ pub struct Places {
     pub db: NodeName,
     /// Serve the shop.
     pub webs: Vec<NodeName>,
+    /// Have the application: those that serve it, and those that run its services.
+    pub code: Vec<NodeName>,
 }
 
 impl Places {
@@ -37,6 +39,12 @@ impl Places {
             maint: maint.clone(),
             db: db.name.clone(),
             webs: environment.with_role(NodeRole::Web).map(|node| node.name.clone()).collect(),
+            code: environment
+                .nodes
+                .iter()
+                .filter(|node| node.roles.iter().any(|role| matches!(role, NodeRole::Web | NodeRole::Job)))
+                .map(|node| node.name.clone())
+                .collect(),
         })
     }
 
@@ -46,6 +54,7 @@ impl Places {
         let withheld = Withheld::new(state).all()?;
         if self.webs.iter().any(|node| !withheld.contains_key(node)) {
             self.webs.retain(|node| !withheld.contains_key(node));
+            self.code.retain(|node| !withheld.contains_key(node));
         }
         Ok(self)
     }

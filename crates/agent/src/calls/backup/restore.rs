@@ -7,12 +7,16 @@
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 use orocloud_protocol::backup::{CodeVersion, RestoreParams, RestoreScope, RestoreTarget};
-use orocloud_protocol::node::{AsideCopy, AsideOrigin, ConsoleCommands, ReplayTarget, StepAction};
+use orocloud_protocol::node::{
+    AsideCopy, AsideOrigin, ConsoleCommands, ReplayTarget, ServiceHolder, StepAction,
+};
 use orocloud_protocol::{CallError, CallId, ContentHash, PointName};
 use serde::Serialize;
 
 use super::facts::Facts;
 use super::point::{PointOrder, step, tidying};
+use crate::calls::maintenance::{page_down, page_up};
+use crate::calls::service;
 use crate::operations::hash;
 use crate::operations::plan::{OnLoss, OperationPlan, Step};
 use crate::points::RestoreRecord;
@@ -305,7 +309,7 @@ pub struct Unpacked(pub Vec<(orocloud_protocol::NodeName, Vec<orocloud_protocol:
 
 impl Unpacked {
     fn check(&self, code: &CodeVersion, facts: &Facts<'_>) -> Result<(), CallError> {
-        for web in &facts.places.webs {
+        for web in &facts.places.code {
             let there = self.0.iter().find(|(node, _)| node == web).map(|(_, releases)| releases);
             match there {
                 Some(releases) if releases.contains(&code.release) => {}
@@ -356,9 +360,10 @@ impl Steps<'_> {
         let places = &self.facts.places;
         let mut groups = self.aside();
         groups.push(vec![step("restore:begin", &places.maint, self.begin())]);
-        groups.push(self.on_webs("maintenance:on", || StepAction::MaintenanceOn {
-            comment: Some("a backup is being restored".to_owned()),
-        }));
+        if self.facts.known.code.is_some() {
+            groups.extend(page_up(&places.maint, &places.webs, "a backup is being restored"));
+            groups.extend(service::stopping(self.facts.environment, ServiceHolder::Operation));
+        }
         if let Some(media) = &self.decision.media {
             let kept = match media {
                 Media::Snapshot(_) => None,
@@ -375,19 +380,22 @@ impl Steps<'_> {
         }
         if let Some(code) = &self.decision.code {
             let previous = self.facts.known.code.as_ref().map(|now| now.release.clone());
-            groups.push(self.on_webs("release:switch", || StepAction::ReleaseSwitch {
+            groups.push(self.where_code_is("release:switch", || StepAction::ReleaseSwitch {
                 release: code.release.clone(),
                 previous: previous.clone(),
             }));
         }
         groups.push(vec![step("restore:record", &places.maint, StepAction::RestoreRecord {})]);
         if let Some(code) = self.decision.code.as_ref().or(self.facts.known.code.as_ref()) {
-            groups.push(self.on_webs("cache:clear", || StepAction::ConsoleRun {
+            groups.push(self.where_code_is("cache:clear", || StepAction::ConsoleRun {
                 release: code.release.clone(),
                 commands: ConsoleCommands::CacheClear,
             }));
         }
-        groups.push(self.on_webs("maintenance:off", || StepAction::MaintenanceRestore {}));
+        if self.facts.known.code.is_some() {
+            groups.extend(service::starting(self.facts.environment, ServiceHolder::Operation));
+            groups.extend(page_down(&places.maint, &places.webs));
+        }
         if self.decision.database.is_some() {
             let order = self.quick_point("backup", "after-restore", &self.names.after);
             groups.extend(order.groups(places));
@@ -459,13 +467,17 @@ impl Steps<'_> {
         step(name, &self.facts.places.db, action)
     }
 
-    /// On every web node, once something is deployed there.
-    fn on_webs(&self, name: &str, action: impl Fn() -> StepAction) -> Vec<Step> {
+    /// On every node that has the application, once something is deployed there.
+    fn where_code_is(&self, name: &str, action: impl Fn() -> StepAction) -> Vec<Step> {
         if self.facts.known.code.is_none() {
             return Vec::new();
         }
-        let of = |web| step(name, web, action()).on_loss(OnLoss::Leave);
-        self.facts.places.webs.iter().map(of).collect()
+        let places = &self.facts.places;
+        let of = |node| match places.webs.contains(node) {
+            true => step(name, node, action()).on_loss(OnLoss::Leave),
+            false => step(name, node, action()),
+        };
+        places.code.iter().map(of).collect()
     }
 }
 

@@ -54,7 +54,7 @@ impl OperationCall for Restore {
 
 async fn unpacked(context: &Context, facts: &Facts<'_>) -> Unpacked {
     let mut asked = tokio::task::JoinSet::new();
-    for web in facts.places.webs.iter().cloned() {
+    for web in facts.places.code.iter().cloned() {
         let nodes = context.daemon.nodes.clone();
         asked.spawn(async move {
             let answer = nodes.call::<node::Status>(&web, &node::StatusParams::default()).await;

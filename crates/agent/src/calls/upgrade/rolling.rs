@@ -9,7 +9,7 @@ use orocloud_protocol::{CallError, OperationOptions, PointName};
 use super::{Ground, Start, answer, command};
 use crate::calls::backup::facts::Facts;
 use crate::calls::backup::point::{PointOrder, step};
-use crate::calls::{Context, Done, OperationCall, backup};
+use crate::calls::{Context, Done, OperationCall, backup, service};
 use crate::operations::plan::{OperationPlan, Step};
 use crate::points::Points;
 use crate::server::DaemonRef;
@@ -53,6 +53,9 @@ impl Ground<'_> {
             }
             groups.push(order.give_back(node));
         }
+        let serves = |step: &Step| order.places.webs.contains(&step.node);
+        groups.push(order.switch().into_iter().filter(|step| !serves(step)).collect());
+        groups.extend(service::restarting(order.environment));
         groups.push(self.check_front());
         groups.extend(order.accept());
         groups.push(self.hook("hooks:post-upgrade", Hook::PostUpgrade)?);

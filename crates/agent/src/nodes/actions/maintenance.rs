@@ -1,90 +1,118 @@
-//! The maintenance page of a web node: up when nothing of the application runs any more, and put back as it was.
+//! The maintenance page: up when nothing of the application runs any more, and put back as it was. On maint the same
+//! steps remember what holds, so that a node that was away can be given it.
 
-use std::io;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use orocloud_protocol::node::{MaintenanceBefore, Probe};
-use orocloud_protocol::{CallError, CallId, ErrorKind};
-use serde::{Deserialize, Serialize};
+use orocloud_protocol::maintenance::{MaintenancePage, PageNeed};
+use orocloud_protocol::node::{MaintenanceBefore, PageChange, Probe};
+use orocloud_protocol::{CallError, ErrorKind};
 use serde_json::Value;
 use tokio::time::{Instant, sleep};
 
 use super::{Action, ActionContext};
 use crate::engines::{http, nginx, php_fpm};
 use crate::environment::Web;
-
-const BEFORE: &str = "maintenance-before";
-
-/// That the page was left by an operation that has failed, and is not anybody's wish.
-const LEFT: &str = "maintenance-left";
+use crate::maintenance_mode::PageFile;
+use crate::releases;
 
 /// How long requests may take that were accepted before.
 const DRAIN_LIMIT: Duration = Duration::from_secs(180);
 
-/// How long the page may take to show up.
+/// How long the page may take to show up, or to go.
 const SHOW_LIMIT: Duration = Duration::from_secs(15);
 
 const PAUSE: Duration = Duration::from_millis(25);
 
-/// What the maintenance file holds, for a person who finds it and for `maintenance:status`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Notice {
-    /// The operation that put it up.
-    pub operation: CallId,
-    /// When.
-    pub since: Timestamp,
-    /// Why.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub comment: Option<String>,
+/// The files of this node: the environment's record on maint, the switch on a web node.
+fn files(context: &ActionContext<'_>) -> Vec<(&'static str, PageFile)> {
+    let config = &context.node.config;
+    let record = config.maint.is_some().then(|| ("page-record", PageFile::record(&config.state)));
+    let page = config.web.as_ref().map(|web| ("page-before", PageFile::of_node(web)));
+    record.into_iter().chain(page).collect()
+}
+
+/// Changes the files of this node. What they said before is remembered first: a second attempt must not take the
+/// first one's page for an older one.
+fn change(
+    context: &ActionContext<'_>,
+    change: impl Fn(&mut MaintenancePage),
+) -> Result<MaintenancePage, CallError> {
+    let mut first = None;
+    for (mark, file) in files(context) {
+        let before = match context.marks().get::<MaintenancePage>(mark)? {
+            Some(before) => before,
+            None => {
+                let before = file.read()?;
+                context.marks().set(mark, &before)?;
+                before
+            }
+        };
+        file.change(&change)?;
+        // Of a node that is both, the page counts.
+        first = Some(before);
+    }
+    first.ok_or_else(|| {
+        let node = &context.node.config.node;
+        CallError::internal(format!("{node} has no maintenance page: it is neither maint nor web"))
+    })
+}
+
+/// Lets `part` of what was there before take its place again.
+fn put_back(
+    context: &ActionContext<'_>,
+    part: impl Fn(&mut MaintenancePage, MaintenancePage),
+) -> Result<(), CallError> {
+    for (mark, file) in files(context) {
+        if let Some(before) = context.marks().get::<MaintenancePage>(mark)? {
+            file.change(|page| part(page, before))?;
+            context.marks().clear(mark)?;
+        }
+    }
+    Ok(())
+}
+
+fn touched(context: &ActionContext<'_>) -> Result<bool, CallError> {
+    for (mark, _) in files(context) {
+        if context.marks().get::<MaintenancePage>(mark)?.is_some() {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 /// [`orocloud_protocol::node::StepAction::MaintenanceOn`]
 pub struct On<'a> {
-    /// A person's words.
+    /// What is done meanwhile.
     pub comment: Option<&'a str>,
 }
 
 impl Action for On<'_> {
     async fn act(&self, context: &ActionContext<'_>) -> Result<Value, CallError> {
-        let web = context.web()?;
-        // Remembered before anything changes: a second attempt must not take the first one's page for an older one.
-        let before = match context.marks().get::<MaintenanceBefore>(BEFORE)? {
-            Some(before) => before,
-            None => {
-                let before = MaintenanceBefore { was_on: is_on(web)? };
-                if left_by_another(context, web) {
-                    context.marks().set(LEFT, &true)?;
-                }
-                context.marks().set(BEFORE, &before)?;
-                before
-            }
+        let need = PageNeed {
+            operation: context.operation,
+            since: Timestamp::now(),
+            comment: self.comment.map(str::to_owned),
         };
-        if !is_on(web)? {
-            let notice = Notice {
-                operation: context.operation,
-                since: Timestamp::now(),
-                comment: self.comment.map(str::to_owned),
-            };
-            orocloud_durable::write_json(&web.maintenance_file, &notice, 0o644)
-                .map_err(|error| context.io(&cannot(web, "written"), &error))?;
+        let before = change(context, |page| {
+            if page.needed.as_ref().is_none_or(|need| need.operation != context.operation) {
+                page.needed = Some(need.clone());
+            }
+        })?;
+        if let Some(web) = &context.node.config.web {
+            shown(context, web).await?;
+            drained(context, web).await?;
         }
-        shown(context, web).await?;
-        drained(context, web).await?;
-        context.output(&before)
+        context.output(&MaintenanceBefore { was_on: before.is_up() })
     }
 
     async fn undo(&self, context: &ActionContext<'_>) -> Result<(), CallError> {
-        let before = context.marks().get::<MaintenanceBefore>(BEFORE)?;
-        if before.is_some_and(|before| !before.was_on) { take_down(context) } else { Ok(()) }
+        put_back(context, |page, before| page.needed = before.needed)
     }
 
     async fn probe(&self, context: &ActionContext<'_>) -> Result<Probe, CallError> {
-        Ok(match context.marks().get::<MaintenanceBefore>(BEFORE)? {
-            None => Probe::NotDone,
-            // Whether requests were still in flight is not remembered: the act looks again.
-            Some(_) => Probe::Partial,
-        })
+        // Whether requests were still in flight is not remembered: the act looks again.
+        Ok(if touched(context)? { Probe::Partial } else { Probe::NotDone })
     }
 }
 
@@ -93,8 +121,8 @@ pub struct Restore {}
 
 impl Action for Restore {
     async fn act(&self, context: &ActionContext<'_>) -> Result<Value, CallError> {
-        if is_to_be_off(context)? {
-            take_down(context)?;
+        for (_, file) in files(context) {
+            file.change(|page| page.needed = None)?;
         }
         Ok(Value::Null)
     }
@@ -105,43 +133,116 @@ impl Action for Restore {
     }
 
     async fn probe(&self, context: &ActionContext<'_>) -> Result<Probe, CallError> {
-        let done = !is_to_be_off(context)? || !is_on(context.web()?)?;
-        Ok(if done { Probe::Done(Value::Null) } else { Probe::NotDone })
+        for (_, file) in files(context) {
+            if file.read()?.needed.is_some() {
+                return Ok(Probe::NotDone);
+            }
+        }
+        Ok(Probe::Done(Value::Null))
     }
 }
 
-/// Whether the page goes once the operation has succeeded: its own does, and one that an operation before it left up
-/// because it had failed. A person's stays.
-fn is_to_be_off(context: &ActionContext<'_>) -> Result<bool, CallError> {
-    let Some(before) = context.marks().get::<MaintenanceBefore>(BEFORE)? else { return Ok(false) };
-    Ok(!before.was_on || context.marks().get::<bool>(LEFT)?.unwrap_or(false))
+/// [`orocloud_protocol::node::StepAction::MaintenanceOrder`]
+pub struct Order<'a>(pub &'a PageChange);
+
+impl Action for Order<'_> {
+    async fn act(&self, context: &ActionContext<'_>) -> Result<Value, CallError> {
+        change(context, |page| match self.0 {
+            PageChange::Maintenance(order) | PageChange::Emergency(order) => {
+                page.ordered = Some(order.clone());
+            }
+            PageChange::Down { all } => {
+                page.ordered = None;
+                if *all {
+                    page.needed = None;
+                }
+            }
+        })?;
+        let Some(web) = &context.node.config.web else { return Ok(Value::Null) };
+        match self.0 {
+            PageChange::Maintenance(_) => {
+                shown(context, web).await?;
+                drained(context, web).await?;
+            }
+            PageChange::Emergency(_) => shown(context, web).await?,
+            PageChange::Down { .. } => gone(context, web).await?,
+        }
+        Ok(Value::Null)
+    }
+
+    async fn undo(&self, context: &ActionContext<'_>) -> Result<(), CallError> {
+        put_back(context, |page, before| {
+            page.ordered = before.ordered;
+            // An operation that has put up its own meanwhile keeps that.
+            if page.needed.is_none() && matches!(self.0, PageChange::Down { all: true }) {
+                page.needed = before.needed;
+            }
+        })
+    }
+
+    async fn probe(&self, context: &ActionContext<'_>) -> Result<Probe, CallError> {
+        Ok(if touched(context)? { Probe::Partial } else { Probe::NotDone })
+    }
 }
 
-/// Whether an operation put the page up and has ended without taking it down: while that ran, this one could not begin.
-fn left_by_another(context: &ActionContext<'_>, web: &Web) -> bool {
-    let notice = orocloud_durable::read_json::<Notice>(&web.maintenance_file);
-    matches!(notice, Ok(Some(notice)) if notice.operation != context.operation)
+/// [`orocloud_protocol::node::StepAction::MaintenanceHold`]
+pub struct Hold<'a> {
+    /// What holds.
+    pub page: &'a MaintenancePage,
+}
+
+impl Action for Hold<'_> {
+    async fn act(&self, context: &ActionContext<'_>) -> Result<Value, CallError> {
+        let web = context.web()?;
+        PageFile::of_node(web).change(|page| *page = self.page.clone())?;
+        if self.page.is_up() {
+            shown(context, web).await?;
+        }
+        Ok(Value::Null)
+    }
+
+    async fn undo(&self, _context: &ActionContext<'_>) -> Result<(), CallError> {
+        // What holds in the environment is never wrong on a node.
+        Ok(())
+    }
+
+    async fn probe(&self, context: &ActionContext<'_>) -> Result<Probe, CallError> {
+        let here = PageFile::of_node(context.web()?).read()?;
+        Ok(if here == *self.page { Probe::Done(Value::Null) } else { Probe::NotDone })
+    }
 }
 
 /// Whether the page is up.
 pub fn is_on(web: &Web) -> Result<bool, CallError> {
-    web.maintenance_file
-        .try_exists()
-        .map_err(|error| CallError::failed(cannot(web, "looked for")).because(error))
+    web.maintenance_file.try_exists().map_err(|error| {
+        let file = web.maintenance_file.display();
+        CallError::failed(format!("the maintenance file {file} cannot be looked for")).because(error)
+    })
 }
 
-fn take_down(context: &ActionContext<'_>) -> Result<(), CallError> {
-    let web = context.web()?;
-    match std::fs::remove_file(&web.maintenance_file) {
-        Ok(()) => orocloud_durable::sync_parent(&web.maintenance_file)
-            .map_err(|error| context.io(&cannot(web, "removed"), &error)),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-        Err(error) => Err(context.io(&cannot(web, "removed"), &error)),
+/// Waits until the front of this node answers with something else than the page, unless it is still wanted, or there
+/// is nothing else to be served.
+async fn gone(context: &ActionContext<'_>, web: &Web) -> Result<(), CallError> {
+    let served = context.node.config.app.as_ref().and_then(releases::live).is_some();
+    if is_on(web)? || !served {
+        return Ok(());
     }
-}
-
-fn cannot(web: &Web, verb: &str) -> String {
-    format!("the maintenance file {} cannot be {verb}", web.maintenance_file.display())
+    let host = http::host_of(&context.node.config.environment.url);
+    let until = Instant::now() + SHOW_LIMIT;
+    loop {
+        let seen = match http::get(&web.url, host, Duration::from_secs(5)).await {
+            Ok(page) if page.status != 503 => return Ok(()),
+            Ok(page) => format!("{} answers HTTP {}", web.url, page.status),
+            Err(error) => error.to_string(),
+        };
+        if Instant::now() > until {
+            let node = &context.node.config.node;
+            return Err(CallError::failed(format!("{node} does not serve the application"))
+                .because(seen)
+                .hint(format!("orocloud-cli log:tail app nginx --node={node} --lines=20 --no-follow")));
+        }
+        pause(context).await?;
+    }
 }
 
 /// Waits until this node really serves the page.

@@ -13,6 +13,7 @@ pub mod point;
 mod prepare;
 mod record;
 mod release;
+mod service;
 mod source;
 mod watch;
 
@@ -200,6 +201,17 @@ pub async fn run(
         }
         StepAction::MaintenanceOn { comment } => {
             carry_out(&maintenance::On { comment: comment.as_deref() }, phase, context).await
+        }
+        StepAction::MaintenanceOrder(change) => carry_out(&maintenance::Order(change), phase, context).await,
+        StepAction::MaintenanceHold { page } => carry_out(&maintenance::Hold { page }, phase, context).await,
+        StepAction::ServicesStop { kind, holder } => {
+            carry_out(&service::Stop { kind: *kind, holder: *holder }, phase, context).await
+        }
+        StepAction::ServicesStart { kind, holder } => {
+            carry_out(&service::Start { kind: *kind, holder: *holder }, phase, context).await
+        }
+        StepAction::ServicesChange { units, to } => {
+            carry_out(&service::Change { units, to: *to }, phase, context).await
         }
         StepAction::MaintenanceRestore {} => carry_out(&maintenance::Restore {}, phase, context).await,
     }

@@ -9,15 +9,18 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 use orocloud_certificate::Certificate;
 use orocloud_protocol::node::{StatusAnswer, StatusParams};
+use orocloud_protocol::service::{ServiceInfo, ServiceState};
 use orocloud_protocol::status::{Health, StatusRow};
 use orocloud_protocol::{CallError, NodeName};
 
 use super::NodeRef;
-use super::actions::maintenance::{self, Notice};
+use super::actions::maintenance;
+use super::services;
 use crate::engines::postgres::Server;
 use crate::engines::{haproxy, nginx, php_fpm};
 use crate::environment::{Database, LoadBalancer, Web};
 use crate::keeper::Keeper;
+use crate::maintenance_mode::{PageFile, words};
 use crate::releases;
 use crate::service_manager::Activity;
 
@@ -31,7 +34,7 @@ const CERTIFICATE_WARNING: SignedDuration = SignedDuration::from_hours(7 * 24);
 pub async fn answer(node: &NodeRef, params: &StatusParams) -> StatusAnswer {
     let config = &node.config;
     let board = Board { node, name: config.node.clone() };
-    let (web, database, balancer, software) = tokio::join!(
+    let (web, database, balancer, services, software) = tokio::join!(
         async {
             match &config.web {
                 Some(web) => board.web(web).await,
@@ -50,9 +53,11 @@ pub async fn answer(node: &NodeRef, params: &StatusParams) -> StatusAnswer {
                 None => Vec::new(),
             }
         },
+        services::states(node),
         async { if params.software { software::installed(node).await } else { Vec::new() } },
     );
     let mut rows = [web, database, balancer].concat();
+    rows.extend(services.iter().filter_map(|service| board.service(service)));
     rows.extend(board.certificates());
     rows.extend(disks::rows(config));
     StatusAnswer {
@@ -61,6 +66,7 @@ pub async fn answer(node: &NodeRef, params: &StatusParams) -> StatusAnswer {
         release: config.app.as_ref().and_then(releases::live),
         releases: config.app.as_ref().and_then(|app| releases::unpacked(app).ok()).unwrap_or_default(),
         maintenance: config.web.as_ref().and_then(|web| maintenance::is_on(web).ok()),
+        services,
         software,
     }
 }
@@ -116,7 +122,7 @@ impl Board<'_> {
                 "maintenance",
                 Health::Warning,
                 notice(web).unwrap_or_else(|| "the page is up".to_owned()),
-                Some("orocloud-cli operation:list".to_owned()),
+                Some("orocloud-cli maintenance:status".to_owned()),
             )),
             Ok(false) => {}
             Err(error) => rows.push(self.row("maintenance", Health::Warning, error.to_string(), None)),
@@ -215,6 +221,25 @@ impl Board<'_> {
         vec![self.row("load balancer", health, format!("{detail}; {}", away.join(", ")), logs())]
     }
 
+    /// A service that is not as it is to be; what runs is no news.
+    fn service(&self, service: &ServiceInfo) -> Option<StatusRow> {
+        let detail = service.detail.as_ref().map(|detail| format!(": {detail}")).unwrap_or_default();
+        let health = match service.state {
+            ServiceState::Running => return None,
+            ServiceState::Starting | ServiceState::Stopped => Health::Warning,
+            ServiceState::Failed | ServiceState::Unknown => Health::Down,
+        };
+        // Before the first deployment there is nothing it could run.
+        let deployed = self.node.config.app.as_ref().and_then(releases::live).is_some();
+        let health = if deployed { health } else { Health::Absent };
+        Some(self.row(
+            "service",
+            health,
+            format!("{} is {}{detail}", service.unit, service.state.as_str()),
+            Some("orocloud-cli service:status".to_owned()),
+        ))
+    }
+
     /// Certificates of this node that have ended or soon will.
     fn certificates(&self) -> Vec<StatusRow> {
         let config = &self.node.config;
@@ -248,9 +273,8 @@ impl Board<'_> {
 
 /// The words of whoever put the page up.
 fn notice(web: &Web) -> Option<String> {
-    let notice: Notice = orocloud_durable::read_json(&web.maintenance_file).ok()??;
-    let comment = notice.comment.map(|comment| format!(": {comment}")).unwrap_or_default();
-    Some(format!("the page is up since {:.0}{comment}", notice.since))
+    let page = PageFile::of_node(web).read().ok()?;
+    Some(format!("the page is up {}", words(&page)?))
 }
 
 struct Archiving {

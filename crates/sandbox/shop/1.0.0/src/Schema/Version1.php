@@ -40,6 +40,14 @@ final class Version1 implements Migration
                 total numeric(12, 2) not null default 9.90,
                 created_at timestamptz not null default clock_timestamp()
             )',
+            'create table message (
+                id bigint generated always as identity primary key,
+                queue varchar(255) not null,
+                body text not null,
+                node varchar(64) not null,
+                version varchar(64) not null,
+                done_at timestamptz not null default clock_timestamp()
+            )',
             'create index orders_created_at on orders (created_at)',
         ];
     }

@@ -7,6 +7,7 @@ namespace Acme\Shop\Web;
 use Acme\Shop\Cache;
 use Acme\Shop\Database;
 use Acme\Shop\Log;
+use Acme\Shop\MessageQueue;
 use Acme\Shop\Schema\Migrator;
 use Acme\Shop\Settings;
 
@@ -80,6 +81,7 @@ final class FrontController
             ->query('insert into orders default values returning id')
             ->fetchColumn();
         $this->log->info('app', 'Order placed.', ['order' => $id, 'node' => $this->settings->node]);
+        MessageQueue::connect($this->settings)?->send('oro.default', ['order' => $id]);
         $this->sendJson(201, ['order' => $id]);
     }
 
