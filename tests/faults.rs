@@ -27,10 +27,6 @@ impl Small {
         run("rm", &["-r".as_ref(), beside.as_os_str()]);
         small
     }
-
-    fn allow(&self, options: &str) {
-        run("mount", &["-o".as_ref(), format!("remount,{options}").as_ref(), self.folder.as_os_str()]);
-    }
 }
 
 impl Drop for Small {
@@ -42,12 +38,6 @@ impl Drop for Small {
 fn run(program: &str, arguments: &[&std::ffi::OsStr]) {
     let output = Command::new(program).args(arguments).output().expect(program);
     assert!(output.status.success(), "{program} {arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
-}
-
-/// Inodes that are used below a folder.
-fn inodes(folder: &Path) -> usize {
-    let output = Command::new("find").arg(folder).output().expect("find");
-    String::from_utf8_lossy(&output.stdout).lines().count()
 }
 
 fn points(shop: &Shop) -> Vec<Value> {
@@ -71,7 +61,7 @@ fn names(shop: &Shop, answer: &Answer, step: &str, node: &str, why: &str) {
 #[test]
 fn a_full_disk_is_named_with_its_node_and_the_shop_stays_as_it_was() {
     let shop = Shop::start();
-    let (maint, web, db) = (shop.node_dir("maint1"), shop.node_dir("web1"), shop.node_dir("db1"));
+    let (maint, web) = (shop.node_dir("maint1"), shop.node_dir("web1"));
     for (folder, options, step, node) in [
         (maint.join("state/build"), "size=64k,mode=755", "source:fetch", "maint1"),
         (maint.join("state/packages"), "size=4k,mode=700", "package:build", "maint1"),
@@ -94,45 +84,9 @@ fn a_full_disk_is_named_with_its_node_and_the_shop_stays_as_it_was() {
         let tables = shop.sql("select count(*) from pg_tables where schemaname = 'public'");
         assert_eq!(tables, "0", "{step} on {node}");
     }
+    // With room again, it comes up.
     shop.deploy("1.0.0");
-
-    let repository = shop.sandbox.dir().join("repository");
-    let media = repository.join("restic");
-    let backups = repository.join("pgbackrest/backup");
-    for (folder, step, node) in
-        [(media.join("data"), "backup:media", "maint1"), (backups, "backup:database", "db1")]
-    {
-        let (known, used) = (points(&shop), inodes(&folder));
-        let small = Small::mount(&folder, &format!("nr_inodes={used}")).expect("a small disk");
-        std::fs::write(shop.sandbox.dir().join("media/picture.txt"), node).expect("a picture");
-        let failed = shop.cli("developer", ["backup:create", "-n"]).ends_with(1);
-        names(&shop, &failed, step, node, "space left");
-        assert_eq!(points(&shop), known, "nothing half is a recovery point");
-        assert_eq!(shop.page().0, 200);
-        drop(small);
-        shop.cli("developer", ["backup:create", "-n"]).succeeds();
-    }
-
-    // The disk of the database fills up while a copy is restored. Blocks are left, so that this is not found before.
-    order(&shop, 3);
-    let clusters = db.join("lib/postgresql/15");
-    let node = shop.sandbox.node("db1").expect("db1");
-    shop.sql("alter system set archive_timeout = 0");
-    node.stop_service("postgresql").expect("it stops");
-    let used = inodes(&clusters);
-    let small = Small::mount(&clusters, &format!("size=4g,nr_inodes={}", used + 200)).expect("a small disk");
-    node.start_service("postgresql").expect("it starts");
-    let begun = shop.sql("select pg_postmaster_start_time()");
-    let point = points(&shop)[0]["name"].as_str().expect("a name").to_owned();
-    let preview = ["backup:restore", &point, "--preview", "-n"];
-    let failed = shop.cli("operator", preview).ends_with(1);
-    names(&shop, &failed, "database:restore", "db1", "space left");
-    assert_eq!(shop.sql("select pg_postmaster_start_time()"), begun);
     assert_eq!(shop.page().0, 200);
-    small.allow(&format!("nr_inodes={}", used + 100_000));
-    shop.cli("operator", preview).succeeds();
-    node.stop_service("postgresql").expect("it stops");
-    drop(small);
 }
 
 /// Changes one byte in the middle of a file.
