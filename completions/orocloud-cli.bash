@@ -2,7 +2,7 @@
 
 _orocloud_cli() {
     local global="--ansi --env= --log= --no-ansi --no-interaction --quiet --verbose --version --help"
-    local names="app:package:build app:package:deploy app:package:list app:package:upgrade backup:create backup:list backup:restore backup:window completion deploy env:info env:list env:use help log:list log:sources log:tail log:view maintenance:windows operation:cancel operation:list operation:wait release:list release:rollback shell status upgrade upgrade:rolling upgrade:source"
+    local names="app:package:build app:package:deploy app:package:list app:package:upgrade backup:create backup:list backup:restore backup:window completion deploy emergency:off emergency:on env:info env:list env:use help log:list log:sources log:tail log:view maintenance:off maintenance:on maintenance:status maintenance:windows operation:cancel operation:list operation:wait queue:list release:list release:rollback service:restart service:restart:consumer service:restart:cron service:restart:websocket service:start service:start:consumer service:start:cron service:start:websocket service:status service:status:consumer service:status:cron service:status:websocket service:stop service:stop:consumer service:stop:cron service:stop:websocket shell status upgrade upgrade:rolling upgrade:source"
     local words=() current="" options="" command="" word i
 
     # Join what was split at colons: `backup : list` is one word.
@@ -64,6 +64,8 @@ _orocloud_cli() {
         backup:window) options="--format= --json" ;;
         completion) options="" ;;
         deploy) options="--application-url= --detach --dry-run --format= --ignore-window --json --operation-id= --reference= --timeout= --user-email= --user-name= --user-password-stdin --wait-lock=" ;;
+        emergency:off) options="--detach --dry-run --force --format= --ignore-window --json --operation-id= --timeout= --wait-lock=" ;;
+        emergency:on) options="--detach --downtime-comment= --downtime-duration= --dry-run --force --format= --ignore-window --json --operation-id= --timeout= --wait-lock=" ;;
         env:info) options="--format= --json" ;;
         env:list) options="--format= --json --page= --per-page=" ;;
         env:use) options="" ;;
@@ -72,12 +74,32 @@ _orocloud_cli() {
         log:sources) options="--format= --json --page= --per-page=" ;;
         log:tail) options="--grep= --json --level= --lines= --no-follow --node= --since= --until-match= --until=" ;;
         log:view) options="--follow --format= --json" ;;
+        maintenance:off) options="--detach --dry-run --force --format= --ignore-window --json --operation-id= --timeout= --wait-lock=" ;;
+        maintenance:on) options="--detach --downtime-comment= --downtime-duration= --dry-run --force --format= --ignore-window --json --operation-id= --timeout= --wait-lock=" ;;
+        maintenance:status) options="--format= --json" ;;
         maintenance:windows) options="--format= --from= --json --until=" ;;
         operation:cancel) options="--format= --give-up --json" ;;
         operation:list) options="--format= --json --page= --per-page=" ;;
         operation:wait) options="--format= --json --timeout=" ;;
+        queue:list) options="--filter= --format= --json --page= --per-page=" ;;
         release:list) options="--format= --json --page= --per-page=" ;;
         release:rollback) options="--detach --dry-run --format= --ignore-window --json --operation-id= --timeout= --wait-lock=" ;;
+        service:restart) options="--detach --dry-run --format= --ignore-window --json --operation-id= --timeout= --wait-lock=" ;;
+        service:restart:consumer) options="--detach --dry-run --format= --ignore-window --json --operation-id= --timeout= --wait-lock=" ;;
+        service:restart:cron) options="--detach --dry-run --format= --ignore-window --json --operation-id= --timeout= --wait-lock=" ;;
+        service:restart:websocket) options="--detach --dry-run --format= --ignore-window --json --operation-id= --timeout= --wait-lock=" ;;
+        service:start) options="--detach --dry-run --format= --ignore-window --json --operation-id= --timeout= --wait-lock=" ;;
+        service:start:consumer) options="--detach --dry-run --format= --ignore-window --json --operation-id= --timeout= --wait-lock=" ;;
+        service:start:cron) options="--detach --dry-run --format= --ignore-window --json --operation-id= --timeout= --wait-lock=" ;;
+        service:start:websocket) options="--detach --dry-run --format= --ignore-window --json --operation-id= --timeout= --wait-lock=" ;;
+        service:status) options="--format= --json" ;;
+        service:status:consumer) options="--format= --json" ;;
+        service:status:cron) options="--format= --json" ;;
+        service:status:websocket) options="--format= --json" ;;
+        service:stop) options="--detach --dry-run --format= --ignore-window --json --operation-id= --timeout= --wait-lock=" ;;
+        service:stop:consumer) options="--detach --dry-run --format= --ignore-window --json --operation-id= --timeout= --wait-lock=" ;;
+        service:stop:cron) options="--detach --dry-run --format= --ignore-window --json --operation-id= --timeout= --wait-lock=" ;;
+        service:stop:websocket) options="--detach --dry-run --format= --ignore-window --json --operation-id= --timeout= --wait-lock=" ;;
         shell) options="" ;;
         status) options="--format= --json --watch" ;;
         upgrade) options="--detach --downtime-comment= --downtime-duration= --dry-run --format= --ignore-window --json --operation-id= --reference= --schedule-search-reindexation --skip-backup --skip-cache-rebuild --skip-check-patches --skip-search-reindexation --timeout= --wait-lock=" ;;
