@@ -107,7 +107,7 @@ fn updates_that_hang_die_or_talk_without_end() {
     let list = shop.cli("viewer", ["log:list", "--format=json"]).succeeds().json();
     let talked = list["items"][0]["id"].as_str().expect("an operation").to_owned();
     let journal =
-        shop.sandbox.journal_dir().join(&shop.sql("select to_char(now() at time zone 'UTC', 'YYYY-MM')"));
+        shop.sandbox.journal_dir().join(shop.sql("select to_char(now() at time zone 'UTC', 'YYYY-MM')"));
     let kept = fs::metadata(journal.join(&talked).join("events.ndjson")).map_or(0, |file| file.len());
     assert!(kept < 30_000_000, "{kept} bytes are kept");
     let view = shop.cli("viewer", ["log:view", &talked, "-v"]).succeeds();

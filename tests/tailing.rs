@@ -112,10 +112,10 @@ fn every_line_is_shown_once_through_rotation_crashes_and_cuts() {
     let mut tail = Tail::start(&shop);
     // Until it follows, a line may come too early; from the first that is shown on every one counts.
     let mut number = 0;
-    for node in 0..2 {
-        while tail.last_of(logs[node].node).is_none() {
+    for log in &mut logs {
+        while tail.last_of(log.node).is_none() {
             number += 1;
-            logs[node].write(number);
+            log.write(number);
             tail.take(Duration::from_millis(100));
         }
     }

@@ -10,8 +10,11 @@ pub fn cargo() -> Command {
     Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
 }
 
-/// Builds every program of the workspace into the folder this task itself runs from.
+/// Builds every program of the workspace into the folder this task itself runs from. The first time that takes minutes,
+/// which cargo then tells about.
 pub fn programs() -> Outcome {
-    let status = cargo().args(["build", "--quiet", "--workspace", "--bins"]).status()?;
+    let first = !env::current_exe()?.with_file_name("orocloud-agent").exists();
+    let quiet: &[&str] = if first { &[] } else { &["--quiet"] };
+    let status = cargo().args(["build", "--workspace", "--bins"]).args(quiet).status()?;
     if status.success() { Ok(()) } else { Err(format!("the programs could not be built ({status})").into()) }
 }

@@ -228,8 +228,8 @@ pub(super) fn killed(
         let operations = open(folder, part);
         operations.start(wanted(operation), async { Ok(plan) }).await.unwrap();
         until_asked(&operations, at).await;
-        let last = lock(&operations.executor.asked).last().unwrap().1;
-        last
+        let asked = lock(&operations.executor.asked);
+        asked.last().unwrap().1
     });
     runtime.shutdown_background();
     last

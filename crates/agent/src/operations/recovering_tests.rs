@@ -249,9 +249,12 @@ fn reopened(folder: &Path) -> Arc<Operations<Script>> {
     operations
 }
 
+/// What becomes of the text of a record.
+type Spoil = fn(&str) -> String;
+
 #[test]
 fn one_whose_journal_cannot_be_read_holds_everything_until_an_owner_has_looked() {
-    let spoils: [(&str, fn(&str) -> String); 3] = [
+    let spoils: [(&str, Spoil); 3] = [
         ("half written", |record| record[..record.len() / 2].to_owned()),
         ("newer", |record| record.replace("\"format\": 1", "\"format\": 99")),
         // The head can be read, the plan is of a newer kind.
