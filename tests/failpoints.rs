@@ -6,6 +6,7 @@
 //! chooses, the same one at every run; `cargo xtask test --all` walks them all.
 
 use std::collections::BTreeSet;
+use std::fmt::Debug;
 use std::path::PathBuf;
 use std::process::Child;
 use std::time::{Duration, Instant};
@@ -18,7 +19,7 @@ use crate::support::{Answer, Shop, first_backup_is_past, moment, order, wait_for
 const POINTS: [&str; 6] = ["intent", "running", "done", "node-intent", "node-running", "node-done"];
 const UNDO_POINTS: [&str; 6] =
     ["undo-intent", "undoing", "undone", "node-undo-intent", "node-undoing", "node-undone"];
-const NODES: [&str; 4] = ["maint1", "web1", "web2", "db1"];
+const NODES: [&str; 5] = ["maint1", "web1", "web2", "db1", "lb1"];
 
 /// Longer than any operation takes here, on a busy machine too.
 const LIMIT: Duration = Duration::from_secs(600);
@@ -78,14 +79,19 @@ impl Mortal {
 
     /// Runs a command during which somebody is killed at these points, one after the other, and gives how the operation
     /// ended: by the same id, called again. `None` where nobody died, because the act was faster than that.
-    fn killed_at(&self, points: &[&str], caller: &str, command: &[&str]) -> Option<Answer> {
+    fn killed_at<P: AsRef<str> + Debug>(
+        &self,
+        points: &[P],
+        caller: &str,
+        command: &[&str],
+    ) -> Option<Answer> {
         let id = new_id();
         let mut arguments = command.to_vec();
         let with_id = format!("--operation-id={id}");
         // The agent takes backups of its own, and brings nodes back.
         arguments.extend(["-n", &with_id, "--wait-lock=2m"]);
         let write = |point: &str| std::fs::write(&self.file, point).expect("a failpoint");
-        write(points[0]);
+        write(points[0].as_ref());
         let mut cli = self.shop.cli(caller, []);
         cli.command.args(&arguments);
         let child = Watched::new(cli.spawn());
@@ -93,7 +99,7 @@ impl Mortal {
         for (index, point) in points.iter().enumerate() {
             let end = Instant::now() + LIMIT;
             while !child.has_ended() && self.file.exists() {
-                assert!(Instant::now() < end, "waited in vain for a death at {point} of {command:?}");
+                assert!(Instant::now() < end, "waited in vain for a death at {point:?} of {command:?}");
                 std::thread::sleep(Duration::from_millis(20));
             }
             if self.file.exists() {
@@ -101,7 +107,7 @@ impl Mortal {
             }
             died += 1;
             if let Some(next) = points.get(index + 1) {
-                write(next);
+                write(next.as_ref());
             }
             self.revive();
         }
@@ -215,6 +221,15 @@ impl Dice {
         }
         chosen
     }
+
+    /// Acts to die in, and undos: so many acts and half as many undos, or all.
+    fn walks(&mut self, planned: &Planned, some: Option<usize>) -> Vec<Vec<String>> {
+        let acts = self.points(&planned.steps, &POINTS, some);
+        let before = &planned.steps[..planned.before];
+        let undos = self.points(before, &UNDO_POINTS, some.map(|some| some / 2));
+        let acts = acts.into_iter().map(|point| vec![point]);
+        acts.chain(undos.into_iter().map(|point| vec![planned.last_before(), point])).collect()
+    }
 }
 
 impl Planned {
@@ -229,13 +244,8 @@ fn walk_deploy(some: Option<usize>) {
     let (mut mortal, mut dice) = (Mortal::start(), Dice::new());
     let planned = mortal.planned("developer", &DEPLOY);
     assert!(planned.steps.len() > 10, "{:?}", planned.steps);
-    let undone = planned.last_before();
-    let acts = dice.points(&planned.steps, &POINTS, some);
-    let undos = dice.points(&planned.steps[..planned.before], &UNDO_POINTS, some.map(|some| some / 2));
-    let acts = acts.iter().map(|point| vec![point.as_str()]);
-    let undos = undos.iter().map(|point| vec![undone.as_str(), point.as_str()]);
     let mut met = 0;
-    for points in acts.chain(undos) {
+    for points in dice.walks(&planned, some) {
         let answer = mortal.killed_at(&points, "developer", &DEPLOY);
         let release = mortal.is_whole(&format!("{points:?}"));
         if let Some(answer) = answer {
@@ -277,12 +287,7 @@ fn walk_shop(some: Option<usize>) {
     let to = |index: usize| if index.is_multiple_of(2) { "--reference=1.0.1" } else { "--reference=1.0.0" };
     let mut served = 1;
     let planned = mortal.planned("developer", &upgrade(to(0)));
-    let undone = planned.last_before();
-    let acts = dice.points(&planned.steps, &POINTS, some);
-    let undos = dice.points(&planned.steps[..planned.before], &UNDO_POINTS, some.map(|some| some / 2));
-    let acts = acts.iter().map(|point| vec![point.as_str()]);
-    let undos = undos.iter().map(|point| vec![undone.as_str(), point.as_str()]);
-    for points in acts.chain(undos) {
+    for points in dice.walks(&planned, some) {
         let wanted = 1 - served;
         let answer = mortal.killed_at(&points, "developer", &upgrade(to(wanted)));
         mortal.is_whole(&format!("{points:?}"));
@@ -296,6 +301,75 @@ fn walk_shop(some: Option<usize>) {
     shop.cli("developer", ["backup:create", "-n", "--wait-lock=2m"]).succeeds();
 }
 
+/// Another version under the page or node after node, or back to the release before.
+fn walk_code(name: &str, some: Option<usize>) {
+    let (mortal, mut dice) = (Mortal::start(), Dice::new());
+    let shop = &mortal.shop;
+    shop.deploy("1.0.0");
+    shop.cli("developer", ["upgrade:source", "--reference=1.0.1", "-n"]).succeeds();
+    order(shop, 3);
+    let orders = shop.orders();
+    let target = |reference: &str| match name {
+        "release:rollback" => {
+            let list = mortal.run("viewer", &["release:list", "--format=json"]).json();
+            let mut items = list["items"].as_array().expect("items").iter();
+            let item = items.find(|item| item["reference"] == reference).expect("it is kept");
+            item["release"].as_str().expect("its name").to_owned()
+        }
+        _ => format!("--reference={reference}"),
+    };
+    let planned = mortal.planned("developer", &[name, &target("1.0.0")]);
+    let mut served = "1.0.1";
+    let mut met = 0;
+    for points in dice.walks(&planned, some) {
+        let wanted = if served == "1.0.1" { "1.0.0" } else { "1.0.1" };
+        let answer = mortal.killed_at(&points, "developer", &[name, &target(wanted)]);
+        let case = format!("{points:?} of {name}: {answer:#?}");
+        mortal.is_whole(&case);
+        let version = shop.version_on("web1");
+        assert_eq!(version, shop.version_on("web2"), "{case}");
+        assert!([served, wanted].contains(&version.as_str()), "{version}: {case}");
+        assert_eq!(shop.orders(), orders, "{case}");
+        if let Some(answer) = answer {
+            met += 1;
+            assert_eq!(version == wanted, answer.code == 0, "{version}: {case}");
+        }
+        if version == wanted {
+            served = wanted;
+        }
+    }
+    assert!(met > 0);
+}
+
+/// The page on all web nodes or on none, as the answer says.
+fn walk_maintenance(some: Option<usize>) {
+    let (mortal, mut dice) = (Mortal::start(), Dice::new());
+    let shop = &mortal.shop;
+    shop.deploy("1.0.0");
+    let mut met = 0;
+    for (name, opposite, status) in
+        [("maintenance:on", "maintenance:off", 503), ("maintenance:off", "maintenance:on", 200)]
+    {
+        let planned = mortal.planned("operator", &[name]);
+        for points in dice.walks(&planned, some) {
+            shop.cli("operator", [opposite, "--force", "-n", "--wait-lock=2m"]).succeeds();
+            let answer = mortal.killed_at(&points, "operator", &[name, "--force"]);
+            let case = format!("{points:?} of {name}: {answer:#?}");
+            let seen = ["web1", "web2"].map(|node| shop.page_of(node).0);
+            assert_eq!(seen[0], seen[1], "{case}");
+            assert!([200, 503].contains(&seen[0]), "{seen:?}: {case}");
+            let told = mortal.run("viewer", &["maintenance:status", "--format=json"]).json();
+            assert_eq!(told["on"], seen[0] == 503, "{case}");
+            if let Some(answer) = answer {
+                met += 1;
+                assert_eq!(seen[0] == status, answer.code == 0, "{seen:?}: {case}");
+            }
+            wait_for(&format!("the page: {case}"), || shop.page().0 == seen[0]);
+        }
+    }
+    assert!(met > 0);
+}
+
 /// Restores, and the undo of each that succeeded.
 fn walk_restores(some: Option<usize>) {
     let (mortal, mut dice) = (Mortal::start(), Dice::new());
@@ -303,12 +377,7 @@ fn walk_restores(some: Option<usize>) {
     shop.deploy("1.0.0");
     first_backup_is_past(shop);
     let planned = mortal.planned("operator", &["backup:restore", &format!("--to={}", moment(shop))]);
-    let undone = planned.last_before();
-    let acts = dice.points(&planned.steps, &POINTS, some);
-    let undos = dice.points(&planned.steps[..planned.before], &UNDO_POINTS, some.map(|some| some / 2));
-    let acts = acts.iter().map(|point| vec![point.as_str()]);
-    let undos = undos.iter().map(|point| vec![undone.as_str(), point.as_str()]);
-    for points in acts.chain(undos) {
+    for points in dice.walks(&planned, some) {
         order(shop, 3);
         let (before, to) = (shop.orders(), format!("--to={}", moment(shop)));
         shop.sql("delete from orders");
@@ -353,6 +422,26 @@ fn a_restore_killed_at_some_points() {
 }
 
 #[test]
+fn an_upgrade_killed_at_some_points() {
+    walk_code("upgrade", Some(2));
+}
+
+#[test]
+fn a_rolling_upgrade_killed_at_some_points() {
+    walk_code("upgrade:rolling", Some(2));
+}
+
+#[test]
+fn a_rollback_killed_at_some_points() {
+    walk_code("release:rollback", Some(2));
+}
+
+#[test]
+fn maintenance_killed_at_some_points() {
+    walk_maintenance(Some(2));
+}
+
+#[test]
 #[ignore = "slow: cargo xtask test --all"]
 fn a_deployment_killed_at_every_point() {
     walk_deploy(None);
@@ -368,4 +457,28 @@ fn a_backup_and_an_upgrade_killed_at_every_point() {
 #[ignore = "slow: cargo xtask test --all"]
 fn a_restore_killed_at_every_point() {
     walk_restores(None);
+}
+
+#[test]
+#[ignore = "slow: cargo xtask test --all"]
+fn an_upgrade_killed_at_every_point() {
+    walk_code("upgrade", None);
+}
+
+#[test]
+#[ignore = "slow: cargo xtask test --all"]
+fn a_rolling_upgrade_killed_at_every_point() {
+    walk_code("upgrade:rolling", None);
+}
+
+#[test]
+#[ignore = "slow: cargo xtask test --all"]
+fn a_rollback_killed_at_every_point() {
+    walk_code("release:rollback", None);
+}
+
+#[test]
+#[ignore = "slow: cargo xtask test --all"]
+fn maintenance_killed_at_every_point() {
+    walk_maintenance(None);
 }
