@@ -8,6 +8,8 @@ pub mod generated;
 pub mod identity;
 pub mod output;
 mod shell;
+#[cfg(test)]
+mod tests;
 
 use std::ffi::OsString;
 use std::io;

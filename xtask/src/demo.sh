@@ -13,8 +13,46 @@ sell() {
 # The undo that a restore prints.
 undo() { grep --only-matching -- '--undo=[0-9A-Z]*' "$1" | tail -n 1; }
 
+# Asks for the page as visitors do, until `visitors_leave`, which draws what they saw: a row for each half second.
+visitors_come() {
+    : >"$seen"
+    for _ in 1 2 3; do
+        while [ -e "$seen" ]; do
+            curl --silent --max-time 10 --write-out 'status %{http_code} ' "$SHOP_URL" |
+                awk -v now="$(date +%s.%N)" '
+                    match($0, /id="version">[^<]*/) { version = substr($0, RSTART + 13, RLENGTH - 13) }
+                    match($0, /status [0-9]+/) { status = substr($0, RSTART + 7, 3) }
+                    END { print now, status, version == "" ? "-" : version }' >>"$seen" || true
+        done &
+    done
+}
+visitors_leave() {
+    mv "$seen" "$seen.all"
+    wait
+    awk '
+        NR == 1 { begin = $1 }
+        { at = int(($1 - begin) * 2); if (at > last) last = at }
+        $2 != 200 { failed[at]++; failures++; next }
+        { answers[at, $3]++; versions[$3] = 1 }
+        END {
+            for (at = 0; at <= last; at++) {
+                line = sprintf("%5.1f s ", at / 2)
+                for (version in versions) {
+                    count = answers[at, version] + 0
+                    bar = ""
+                    for (i = 0; i < count && i < 30; i++) bar = bar (i % 2 ? "" : "#")
+                    line = line sprintf("  %s %-15s %3d", version, bar, count)
+                }
+                print line (failed[at] ? "  FAILED " failed[at] : "")
+            }
+            printf "%d answers, %d failed\n", NR, failures
+        }' "$seen.all"
+    rm -f "$seen.all"
+}
+
 printed=$(mktemp)
-trap 'rm -f "$printed"' EXIT
+seen=$(mktemp)
+trap 'rm -f "$printed" "$seen" "$seen.all"' EXIT
 
 say 'An environment without an application.'
 type 'curl --silent "$SHOP_URL" | grep --only-matching "Nothing deployed yet:.*environment"'
@@ -52,6 +90,25 @@ orders
 say '… and is itself undone.'
 type "orocloud-cli backup:restore $(undo "$printed") --force --confirm=acme-prod1"
 orders
+
+say 'Another version of the code, node after node, while visitors come in: what is going to happen, and what they see.'
+type 'orocloud-cli upgrade:rolling --reference=1.0.1 --dry-run'
+visitors_come
+type 'orocloud-cli upgrade:rolling --reference=1.0.1'
+visitors_leave
+
+say 'A version whose update of the database fails goes back by itself: the page was up only meanwhile.'
+type 'orocloud-cli upgrade --reference=2.0.0-broken || true'
+type 'curl --silent "$SHOP_URL" | grep --only-matching "id=\"version\">[^<]*"'
+type 'orocloud-cli release:list'
+
+say 'Back to the version before.'
+type 'orocloud-cli release:rollback'
+type 'curl --silent "$SHOP_URL" | grep --only-matching "id=\"version\">[^<]*"'
+
+say 'What runs beside the web: consumers, which take their messages from RabbitMQ.'
+type 'orocloud-cli service:status'
+type 'orocloud-cli queue:list'
 
 say 'The logs of both web nodes, merged by time.'
 type 'for _ in 1 2 3; do curl --silent --output /dev/null "$SHOP_URL"; done'

@@ -208,5 +208,5 @@ async fn switching(rig: &mut Rig, plan: &OperationPlan, url: &str) {
     let other = rig.step("web1", StepAction::FrontendCheck { release: "20200101000000".parse().unwrap() });
     let error = rig.act(&other).await.unwrap_err();
     assert!(error.message.contains("is not served by release 20200101000000"), "{error}");
-    assert!(error.causes[0].starts_with("PHP-FPM ran "), "{error}");
+    assert!(error.causes[0].starts_with("the answer came from release "), "{error}");
 }
