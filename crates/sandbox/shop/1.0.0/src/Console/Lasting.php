@@ -11,6 +11,8 @@ trait Lasting
 
     private function endOnSignal(): void
     {
+        // Symfony's console has PHP look at any time, also in the middle of what throws.
+        pcntl_async_signals(false);
         foreach ([SIGTERM, SIGINT] as $signal) {
             pcntl_signal($signal, function (): void {
                 $this->over = true;
