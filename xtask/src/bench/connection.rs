@@ -32,7 +32,10 @@ pub fn cli(sandbox: &Sandbox, maint: SocketAddr) -> Result<Command> {
         })
         .collect();
     let file = sandbox.dir().join(format!("bench-{}-{}.toml", maint.ip(), maint.port()));
-    std::fs::write(&file, text)?;
+    // Somebody started before may be reading it.
+    if !file.exists() {
+        std::fs::write(&file, text)?;
+    }
     let mut command = Command::new(sandbox.program("orocloud-cli"));
     command
         .env_clear()
