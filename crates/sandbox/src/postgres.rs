@@ -192,6 +192,8 @@ repo1-retention-full=9999999
 expire-auto=n
 compress-type=zst
 process-max=2
+# A cluster has over a thousand small files.
+repo1-bundle=y
 start-fast=y
 log-level-console=warn
 log-level-stderr=warn

@@ -11,8 +11,8 @@ use std::path::Path;
 use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
 
-use orocloud_protocol::CallError;
 use orocloud_protocol::node::StepAction;
+use orocloud_protocol::{CallError, Page};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
@@ -126,6 +126,9 @@ async fn run(config: Agent, processes: Processes) -> Result<(), String> {
     let accepting = tokio::spawn(listeners.accept(daemon.clone(), stop.clone()));
     tokio::spawn(crate::nodes::services::hold(daemon.node.clone()));
     if coordinator {
+        // The first look at a long journal takes a while that no caller should have to wait.
+        let operations = Arc::clone(&daemon.operations);
+        tokio::task::spawn_blocking(move || operations.page(Page::default()));
         for work in calls::background(&daemon) {
             let stop = stop.clone();
             tokio::spawn(async move {
