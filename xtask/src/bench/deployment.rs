@@ -1,8 +1,9 @@
 //! Deploying: of an application that does nothing itself, and of one with many files.
 
+use std::cell::Cell;
 use std::fs::{self, Permissions};
 use std::io::Write;
-use std::os::unix::fs::{PermissionsExt, chown};
+use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -12,11 +13,11 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use super::connection::cli;
-use super::measure::{in_turns, run};
+use super::measure::{in_turns, median, run};
 use super::plain_sshd::{Login, PlainSshd, real_address};
 use super::{Result, Row, Topic};
 
-pub const DEPLOY: Topic = Topic { names: &["deploy"], measure: deploy };
+pub const DEPLOY: Topic = Topic { names: &["deploy", "deploy-until-live"], measure: deploy };
 pub const PACKAGE: Topic = Topic { names: &["package-20000"], measure: package };
 
 const NODES: [&str; 2] = ["web1", "web2"];
@@ -25,6 +26,9 @@ const NODES: [&str; 2] = ["web1", "web2"];
 struct Stage {
     login: Login,
     webs: [PlainSshd; 2],
+    /// Both web nodes have a folder of their own at `app` here; `common` is one for both.
+    place: TempDir,
+    runs: Cell<usize>,
     /// The checkout that was tagged.
     source: TempDir,
     sandbox: Sandbox,
@@ -70,8 +74,20 @@ impl Stage {
         git(folder, &["tag", TAG])?;
         git(folder, &["push", "--quiet", "origin", TAG])?;
         let login = Login::new(&sandbox)?;
-        let webs = [PlainSshd::start(&sandbox, "web1")?, PlainSshd::start(&sandbox, "web2")?];
-        Ok(Self { login, webs, source, sandbox })
+        let place = tempfile::Builder::new().prefix("orocloud-bench-").tempdir_in("/tmp")?;
+        fs::set_permissions(place.path(), Permissions::from_mode(0o755))?;
+        let key = fs::metadata(login.key())?;
+        for name in ["app", "common"].iter().chain(&NODES) {
+            let folder = place.path().join(name);
+            fs::create_dir(&folder)?;
+            chown(&folder, Some(key.uid()), Some(key.gid()))?;
+        }
+        let sshd = |node: &str| {
+            let (own, app) = (place.path().join(node), place.path().join("app"));
+            PlainSshd::start_with_folder(&sandbox, node, &own, &app)
+        };
+        let webs = [sshd("web1")?, sshd("web2")?];
+        Ok(Self { login, webs, place, runs: Cell::new(0), source, sandbox })
     }
 
     /// Deploys it, for the first time on this sandbox.
@@ -82,18 +98,20 @@ impl Stage {
         Ok(run(&mut command)?.wall.as_secs_f64())
     }
 
-    /// A folder that the account of all calls may write to; whoever signs in to a node sees it too.
-    fn writable(&self, name: &str) -> Result<(TempDir, PathBuf)> {
-        let folder = tempfile::Builder::new().prefix("orocloud-bench-").tempdir_in("/tmp")?;
-        let inner = folder.path().join(name);
-        fs::create_dir(&inner)?;
-        fs::set_permissions(folder.path(), Permissions::from_mode(0o755))?;
-        let ids = fs::metadata(self.login.key()).map(|key| {
-            use std::os::unix::fs::MetadataExt;
-            (key.uid(), key.gid())
-        })?;
-        chown(&inner, Some(ids.0), Some(ids.1))?;
-        Ok((folder, inner))
+    /// The source as a repository that the account of all calls may read.
+    fn bare_repository(&self) -> Result<PathBuf> {
+        let common = self.place.path().join("common");
+        let repository = common.join("shop.git");
+        let (from, to) = (self.source.path().to_string_lossy(), repository.to_string_lossy());
+        git(Path::new("/"), &["clone", "--no-local", "--quiet", "--bare", &from, &to])?;
+        run(Command::new("chown").arg("-R").arg("--reference").arg(&common).arg(&repository))?;
+        Ok(repository)
+    }
+
+    /// A folder of their own on both web nodes that nothing was deployed to.
+    fn fresh(&self) -> PathBuf {
+        self.runs.set(self.runs.get() + 1);
+        self.place.path().join(format!("app/{}", self.runs.get()))
     }
 }
 
@@ -124,35 +142,38 @@ fn fill(folder: &Path, files: usize) -> Result<()> {
 }
 
 fn deploy() -> Result<Vec<Row>> {
+    let other = Stage::new(0)?;
+    let repository = other.bare_repository()?;
+    let mut live = Vec::new();
     // A first deployment can be done only once an environment, so that each round has one of its own.
-    let (ours, reference) = in_turns(3, || Stage::new(0)?.deploy(), || capistrano(&Stage::new(0)?))?;
-    Ok(vec![Row {
-        name: "deploy",
+    let own = || {
+        let stage = Stage::new(0)?;
+        let took = stage.deploy()?;
+        live.push(took - seconds_of(&stage.sandbox.journal_dir(), |step| step.starts_with("backup:"))?);
+        Ok(took)
+    };
+    let (ours, reference) = in_turns(3, own, || capistrano(&other, &repository))?;
+    let row = |name, ours, command: &str| Row {
+        name,
         unit: "s",
         ours,
         reference,
         goal: 0.5,
-        command: "orocloud-cli deploy to two nodes, with its recovery point / cap production deploy to one of them; composer about, a console that does nothing".to_owned(),
-    }])
+        command: format!(
+            "{command} / cap production deploy to the same two nodes; composer about, a console that does nothing"
+        ),
+    };
+    // The first one does not count, as there.
+    live.remove(0);
+    Ok(vec![
+        row("deploy", ours, "orocloud-cli deploy to two nodes, with its first recovery point"),
+        row("deploy-until-live", median(&mut live), "the same without the steps of its recovery point"),
+    ])
 }
 
 /// Capistrano's own flow, with the same commands.
-fn capistrano(stage: &Stage) -> Result<f64> {
-    let (_folder, place) = stage.writable("cap")?;
+fn capistrano(stage: &Stage, repository: &Path) -> Result<f64> {
     let project = tempfile::tempdir()?;
-    let repository = place.join("shop.git");
-    git(
-        Path::new("/"),
-        &[
-            "clone",
-            "--no-local",
-            "--quiet",
-            "--bare",
-            &stage.source.path().to_string_lossy(),
-            &repository.to_string_lossy(),
-        ],
-    )?;
-    run(Command::new("chown").arg("-R").arg("--reference").arg(&place).arg(&repository))?;
     fs::create_dir_all(project.path().join("config/deploy"))?;
     fs::write(
         project.path().join("Capfile"),
@@ -166,16 +187,20 @@ fn capistrano(stage: &Stage) -> Result<f64> {
             repository.display()
         ),
     )?;
-    // One node only: to both, which share this machine's file system, it would deploy into one folder.
-    let address = stage.webs[0].address;
+    let mut servers = String::new();
+    for sshd in &stage.webs {
+        servers.push_str(&format!(
+            "server '{}', user: '{}', roles: %w[web], port: {}\n",
+            sshd.address.ip(),
+            stage.login.user,
+            sshd.address.port()
+        ));
+    }
     fs::write(
         project.path().join("config/deploy/production.rb"),
         format!(
-            "server '{}', user: '{}', roles: %w[web], port: {}\nset :deploy_to, '{}'\nset :ssh_options, keys: ['{}'], keys_only: true, use_agent: false, auth_methods: %w[publickey], verify_host_key: :never, config: false\n",
-            address.ip(),
-            stage.login.user,
-            address.port(),
-            place.join("app").display(),
+            "{servers}set :deploy_to, '{}'\nset :ssh_options, keys: ['{}'], keys_only: true, use_agent: false, auth_methods: %w[publickey], verify_host_key: :never, config: false\n",
+            stage.fresh().display(),
             stage.login.key().display()
         ),
     )?;
@@ -186,6 +211,7 @@ fn capistrano(stage: &Stage) -> Result<f64> {
 
 fn package() -> Result<Vec<Row>> {
     const FILES: usize = 20_000;
+    let other = Stage::new(FILES)?;
     let (ours, reference) = in_turns(
         2,
         || {
@@ -194,21 +220,15 @@ fn package() -> Result<Vec<Row>> {
             between(&stage.sandbox.journal_dir())
         },
         || {
-            let stage = Stage::new(FILES)?;
-            let (_folder, place) = stage.writable("rsync")?;
+            let place = other.fresh();
             let begin = std::time::Instant::now();
             let mut running = Vec::new();
-            for (node, sshd) in NODES.iter().zip(&stage.webs) {
-                let ssh = stage.login.options(node, sshd.address.port()).join(" ");
+            for (node, sshd) in NODES.iter().zip(&other.webs) {
+                let ssh = other.login.options(node, sshd.address.port()).join(" ");
                 let mut command = Command::new("rsync");
                 command.args(["-a", "--exclude=.git", "-e", &format!("ssh {ssh}")]);
-                command.arg(format!("{}/", stage.source.path().display()));
-                command.arg(format!(
-                    "{}@{}:{}/{node}/",
-                    stage.login.user,
-                    sshd.address.ip(),
-                    place.display()
-                ));
+                command.arg(format!("{}/", other.source.path().display()));
+                command.arg(format!("{}@{}:{}/", other.login.user, sshd.address.ip(), place.display()));
                 running.push(command.stdin(Stdio::null()).spawn()?);
             }
             for mut child in running {
@@ -232,6 +252,11 @@ fn package() -> Result<Vec<Row>> {
 
 /// Seconds from the beginning of the package's first step to the end of its last.
 fn between(journal: &Path) -> Result<f64> {
+    seconds_of(journal, |step| step.starts_with("package:") || step == "release:unpack")
+}
+
+/// Seconds from the beginning of the first of these steps to the end of the last.
+fn seconds_of(journal: &Path, is_one: impl Fn(&str) -> bool) -> Result<f64> {
     let mut times: Vec<Timestamp> = Vec::new();
     for month in fs::read_dir(journal)?.flatten() {
         for operation in fs::read_dir(month.path()).into_iter().flatten().flatten() {
@@ -239,15 +264,14 @@ fn between(journal: &Path) -> Result<f64> {
             for event in events.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok()) {
                 let step = event["step"].as_str().unwrap_or_default();
                 let kind = event["event"].as_str().unwrap_or_default();
-                let of_package = step.starts_with("package:") || step == "release:unpack";
-                if of_package && kind.starts_with("step-") {
+                if is_one(step) && kind.starts_with("step-") {
                     times.push(event["at"].as_str().ok_or("an event without a time")?.parse()?);
                 }
             }
         }
     }
     let (Some(first), Some(last)) = (times.iter().min(), times.iter().max()) else {
-        return Err("the journal has no package step".into());
+        return Err("the journal has no such step".into());
     };
     Ok(last.duration_since(*first).as_secs_f64())
 }

@@ -11,6 +11,7 @@ mod deployment;
 mod logs;
 mod measure;
 mod plain_sshd;
+mod restore;
 mod startup;
 
 use std::path::PathBuf;
@@ -70,6 +71,7 @@ const TOPICS: &[Topic] = &[
     logs::FOLLOWED,
     agent::MEMORY,
     agent::LISTS,
+    restore::TOPIC,
     deployment::DEPLOY,
     deployment::PACKAGE,
 ];

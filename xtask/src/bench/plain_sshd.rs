@@ -110,6 +110,18 @@ impl PlainSshd {
     /// A copy of the node's sshd, configured alike but for the one forced command. Whoever may call may sign in,
     /// on every node.
     pub fn start(sandbox: &Sandbox, node: &str) -> Result<Self> {
+        Self::start_by(&["/usr/sbin/sshd"], sandbox, node)
+    }
+
+    /// One for whose sessions `own` lies at `common`, as if the node had a file system of its own; that takes root.
+    pub fn start_with_folder(sandbox: &Sandbox, node: &str, own: &Path, common: &Path) -> Result<Self> {
+        const MOUNT: &str = "mount --bind \"$1\" \"$2\" && shift 2 && exec /usr/sbin/sshd \"$@\"";
+        let (own, common) = (own.to_string_lossy(), common.to_string_lossy());
+        let command = ["/usr/bin/unshare", "--mount", "/bin/sh", "-c", MOUNT, "sh", &own, &common];
+        Self::start_by(&command, sandbox, node)
+    }
+
+    fn start_by(command: &[&str], sandbox: &Sandbox, node: &str) -> Result<Self> {
         let config = fs::read_to_string(sandbox.node(node)?.dir().join("etc/sshd_config"))?;
         let maint = sandbox.node("maint1")?.dir();
         let address = real_address(sandbox, node, PORT)?;
@@ -144,7 +156,8 @@ impl PlainSshd {
         ));
         let file = folder.path().join("sshd_config");
         fs::write(&file, text)?;
-        let child = Command::new("/usr/sbin/sshd")
+        let child = Command::new(command[0])
+            .args(&command[1..])
             .args(["-D", "-e", "-f"])
             .arg(&file)
             .stdin(Stdio::null())
