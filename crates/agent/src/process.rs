@@ -49,6 +49,7 @@ pub struct Program {
     end_signal: i32,
     memory: Option<u64>,
     open_files: Option<u64>,
+    accepted: Option<i32>,
 }
 
 /// What a program reads from standard input.
@@ -74,6 +75,7 @@ impl Program {
             end_signal: libc::SIGTERM,
             memory: None,
             open_files: None,
+            accepted: None,
         }
     }
 
@@ -158,6 +160,13 @@ impl Program {
     #[must_use]
     pub fn memory(mut self, bytes: u64) -> Self {
         self.memory = Some(bytes);
+        self
+    }
+
+    /// A further exit status that is no failure of it.
+    #[must_use]
+    pub fn accept(mut self, status: i32) -> Self {
+        self.accepted = Some(status);
         self
     }
 
@@ -350,7 +359,7 @@ impl Processes {
         mut on_output: impl FnMut(OutputStream, &[u8]) + Send,
     ) -> Result<Finished, ProcessError> {
         let name = name_of(&program.path);
-        let limit = program.limit;
+        let (limit, accepted) = (program.limit, program.accepted);
         let (mut keeper, streams) = self.start(&mut program)?;
         let mut streams = Streams::new(streams, program.input);
         let deadline = tokio::time::sleep(limit);
@@ -376,8 +385,10 @@ impl Processes {
         };
         let ended = match fault {
             Some(fault) => Err(fault),
-            None => ended
-                .and_then(|status| if status.success() { Ok(status) } else { Err(Fault::Status(status)) }),
+            None => ended.and_then(|status| match status.code() {
+                Some(code) if code == 0 || Some(code) == accepted => Ok(status),
+                _ => Err(Fault::Status(status)),
+            }),
         };
         let tail = streams.tail.text();
         match ended {

@@ -11,7 +11,7 @@ fn alive(pid: u32) -> bool {
 }
 
 async fn until(what: &str, mut condition: impl FnMut() -> bool) {
-    let limit = Instant::now() + Duration::from_secs(20);
+    let limit = Instant::now() + Duration::from_secs(60);
     while !condition() {
         assert!(Instant::now() < limit, "never: {what}");
         tokio::time::sleep(Duration::from_millis(5)).await;
@@ -49,6 +49,10 @@ async fn failures_are_told_apart() {
     let error = fault(shell("echo one; echo two >&2; exit 7")).await;
     assert!(matches!(error.fault, Fault::Status(status) if status.code() == Some(7)));
     assert_eq!(error.tail, "two");
+    let finished = processes.output(shell("echo one; exit 7").accept(7)).await.unwrap();
+    assert_eq!((finished.status.code(), finished.stdout.as_slice()), (Some(7), &b"one\n"[..]));
+    let error = fault(shell("exit 8").accept(7)).await;
+    assert!(matches!(error.fault, Fault::Status(status) if status.code() == Some(8)));
     use std::os::unix::process::ExitStatusExt;
     assert!(
         matches!(fault(shell("kill -9 $$")).await.fault, Fault::Status(status) if status.signal() == Some(9))

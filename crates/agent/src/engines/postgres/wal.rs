@@ -63,11 +63,11 @@ pub async fn last_commit(
     config: &Database,
     file: &Path,
 ) -> Result<Option<Timestamp>, CallError> {
-    // pg_waldump ends with a failure where the records end, which is where we want it to end.
-    let program = Program::new("/bin/sh")
-        .args(["-c", "\"$1\" --rmgr=Transaction -- \"$2\" 2>/dev/null || true", "pg_waldump"])
-        .arg(config.bin.join("pg_waldump"))
+    // It ends with 1 where the records end, which is where we want it to end.
+    let program = Program::new(config.bin.join("pg_waldump"))
+        .args(["--rmgr=Transaction", "--"])
         .arg(file)
+        .accept(1)
         .account(Account::Database);
     let finished = processes.output(program).await?;
     Ok(parse_last_commit(&String::from_utf8_lossy(&finished.stdout)))
