@@ -247,6 +247,7 @@ fn change(row: &TableRows) -> String {
         (Some(now), Some(then)) if then > now => format!("+{}", then - now),
         (Some(now), Some(then)) if then < now => format!("-{}", now - then),
         (Some(_), Some(_)) => "same".to_owned(),
+        _ if row.uncounted => "unknown".to_owned(),
         (None, Some(_)) => "comes back".to_owned(),
         (Some(_), None) => "goes away".to_owned(),
         (None, None) => String::new(),
@@ -295,7 +296,7 @@ mod tests {
     #[test]
     fn what_a_restore_did_is_told_with_its_undo() {
         let (mut ui, out, err) = Ui::captured(Terminal::default(), Manner::default(), &[]);
-        let rows = |table: &str, now, then| TableRows { table: table.into(), now, then };
+        let rows = |table: &str, now, then| TableRows { table: table.into(), now, then, uncounted: false };
         let answer = RestoreAnswer {
             restored_to: Some("2026-11-24T10:31:59Z".parse().unwrap()),
             last_transaction_at: None,
@@ -307,6 +308,7 @@ mod tests {
                 rows("old", None, Some(1)),
                 rows("new", Some(1), None),
                 rows("less", Some(5), Some(2)),
+                TableRows { uncounted: true, ..rows("locked", Some(3), None) },
             ],
             timeline: Some(2),
             code: None,
@@ -323,6 +325,7 @@ mod tests {
             "| old    | 1    | -   | comes back |",
             "| new    | -    | 1   | goes away  |",
             "| less   | 2    | 5   | -3         |",
+            "| locked | -    | 3   | unknown    |",
             "Recovery point taken before: 2026-11-24-1033",
             "Maintenance page: 2s 100ms",
         ] {

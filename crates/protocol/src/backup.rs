@@ -338,6 +338,9 @@ pub struct TableRows {
     pub table: String,
     /// In the live database; absent when the table is not there, or nothing could be read.
     pub now: Option<u64>,
-    /// At the target; absent when the table is not there.
+    /// At the target; absent when the table is not there, or its rows could not be counted.
     pub then: Option<u64>,
+    /// Whether a number is absent although the table may well be there: it is locked, or nothing could be read.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub uncounted: bool,
 }

@@ -5,6 +5,7 @@
 
 mod folders;
 mod plain;
+mod rows;
 mod swap;
 
 #[cfg(test)]

@@ -15,6 +15,7 @@ use tokio::time::Instant;
 use tokio_postgres::Client;
 
 use super::folders::{AsideNote, Beside, Folders, KeptNote, short};
+use super::rows::compare;
 use super::swap::swapped;
 use super::{Circumstances, Health};
 use crate::engines::pgbackrest::{PgBackRest, RestoreOrder};
@@ -233,19 +234,7 @@ impl<'a> Plain<'a> {
         );
         let then = then.map_err(|error| error.context("the copy cannot be looked into"))?;
         // A live database that does not answer is one of the reasons to restore.
-        let now = now.unwrap_or_default();
-        let mut tables: Vec<TableRows> = then
-            .iter()
-            .map(|(table, rows)| TableRows {
-                table: table.clone(),
-                then: *rows,
-                now: now.get(table).copied().flatten(),
-            })
-            .collect();
-        let gone = now.iter().filter(|(table, _)| !then.contains_key(*table));
-        tables.extend(gone.map(|(table, rows)| TableRows { table: table.clone(), then: None, now: *rows }));
-        tables.sort_by(|one, other| one.table.cmp(&other.table));
-        Ok(tables)
+        Ok(compare(&then, now.ok().as_ref()))
     }
 
     pub(super) async fn rest(&self, copy: &AsideCopy) -> Result<(), CallError> {
