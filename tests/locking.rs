@@ -20,11 +20,16 @@ fn a_second_operation_is_told_at_once_who_is_in_the_way() {
     });
 
     let second = shop.cli("developer", ["backup:create", "-n"]).ends_with(6);
-    for word in ["dora@acme.example", "backup:create", "since", "operation:wait"] {
+    for word in ["dora@acme.example", "backup:create", "since", "backup:database on db1", "operation:wait"] {
         assert!(second.stderr.contains(word), "`{word}`: {second:#?}");
     }
-    shop.cli("viewer", ["backup:list"]).succeeds();
-    shop.cli("viewer", ["log:list"]).succeeds();
+    for read in ["backup:list", "log:list"] {
+        shop.cli("viewer", [read]).succeeds();
+    }
+    for read in ["operation:list", "status"] {
+        let answer = shop.cli("viewer", [read]).run();
+        assert!(answer.stdout.contains("backup:database on db1"), "{read} tells the step: {answer:#?}");
+    }
 
     db.start().expect("thawed");
     let rest: Vec<String> = shown.collect();

@@ -24,7 +24,7 @@ pub struct OperationSummary {
     /// When it ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ended_at: Option<Timestamp>,
-    /// The step it is in, and on which node.
+    /// While it runs, the steps that it is at and on which nodes: `release:unpack on web1, web2`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub step: Option<String>,
     /// A node that it waits for.

@@ -92,6 +92,7 @@ impl<E: Executor> Operations<E> {
         crate::log::line(format!("operation {id} holds everything until somebody has looked at it: {why}"));
         let holder = Holder {
             operation: id,
+            own_work: false,
             command: String::new(),
             caller: String::new(),
             since: id.timestamp(),

@@ -279,6 +279,8 @@ pub struct Journal<A> {
     record: Mutex<Record<A>>,
     steps: Mutex<Lines>,
     events: EventLog,
+    /// Steps that have started and not ended.
+    active: Mutex<Vec<(String, NodeName)>>,
     /// As if the disk were full.
     #[cfg(test)]
     pub full: std::sync::atomic::AtomicBool,
@@ -322,6 +324,7 @@ impl<A: Clone + Serialize + DeserializeOwned> Journal<A> {
             record: Mutex::new(record),
             steps: Mutex::new(steps),
             events,
+            active: Mutex::default(),
             #[cfg(test)]
             full: std::sync::atomic::AtomicBool::new(false),
         })
@@ -380,7 +383,31 @@ impl<A: Clone + Serialize + DeserializeOwned> Journal<A> {
     /// Writes an event, then lets those who watch know. Long output is cut into pieces; of what a step writes beyond
     /// its share only the beginning and the end are kept.
     pub fn tell(&self, body: EventBody) {
+        match &body {
+            EventBody::StepStarted { step, node, .. } => {
+                lock(&self.active).push((step.clone(), node.clone()));
+            }
+            EventBody::StepEnded { step, node, .. } => {
+                lock(&self.active).retain(|(other, there)| (other, there) != (step, node));
+            }
+            _ => {}
+        }
         self.events.write(body);
+    }
+
+    /// What it is at, the first begun first: `backup:database on db1`, `release:unpack on web1, web2`.
+    pub fn step(&self) -> Option<String> {
+        let active = lock(&self.active);
+        let mut steps: Vec<(&str, Vec<&str>)> = Vec::new();
+        for (step, node) in active.iter() {
+            match steps.iter_mut().find(|(other, _)| other == step) {
+                Some((_, nodes)) => nodes.push(node.as_str()),
+                None => steps.push((step, vec![node.as_str()])),
+            }
+        }
+        let shown: Vec<String> =
+            steps.iter().map(|(step, nodes)| format!("{step} on {}", nodes.join(", "))).collect();
+        (!shown.is_empty()).then(|| shown.join(", "))
     }
 
     /// Writes how it ended.

@@ -15,8 +15,11 @@ use tokio::sync::Notify;
 /// Who holds locks, or waits for them.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Holder {
-    /// The operation.
+    /// The operation; of the agent's own work, that is none, a number that stands for it.
     pub operation: CallId,
+    /// Whether it is such work, which no list of operations shows.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub own_work: bool,
     /// Its command line, secrets redacted.
     pub command: String,
     /// Key id of its caller.
@@ -157,6 +160,7 @@ mod tests {
     fn holder(number: u128) -> Holder {
         Holder {
             operation: CallId::from_parts(1_700_000_000_000, number),
+            own_work: false,
             command: "deploy".into(),
             caller: "dora".into(),
             since: Timestamp::UNIX_EPOCH,

@@ -181,7 +181,7 @@ async fn an_end_that_cannot_be_written_keeps_the_locks_until_it_is() {
     std::fs::create_dir(&record).unwrap();
     let running = operations.running().get(&first).cloned().unwrap();
     assert!(running.cancel.cancel("dora"));
-    tokio::time::timeout(Duration::from_secs(10), async {
+    tokio::time::timeout(Duration::from_secs(60), async {
         while !running.journal.record().state.has_ended() {
             tokio::task::yield_now().await;
         }
@@ -193,7 +193,7 @@ async fn an_end_that_cannot_be_written_keeps_the_locks_until_it_is() {
     assert_eq!(refused.kind, ErrorKind::Locked);
     std::fs::remove_dir(&record).unwrap();
     let summary =
-        tokio::time::timeout(Duration::from_secs(10), operations.wait(first)).await.unwrap().unwrap();
+        tokio::time::timeout(Duration::from_secs(60), operations.wait(first)).await.unwrap().unwrap();
     assert_eq!(summary.state, OperationState::Cancelled);
     operations.start(wanted(id(3)), async { Ok(plan()) }).await.unwrap();
 }

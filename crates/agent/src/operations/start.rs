@@ -140,6 +140,7 @@ impl<E: Executor> Operations<E> {
     pub fn hold(&self, what: &str, locks: &[Lock]) -> Option<Held> {
         let holder = Holder {
             operation: crate::nodes::transport::new_call_id(),
+            own_work: true,
             command: what.to_owned(),
             caller: Caller::agent().key_id,
             since: Timestamp::now(),
@@ -153,6 +154,7 @@ impl<E: Executor> Operations<E> {
     async fn acquire(self: &Arc<Self>, new: &NewOperation) -> Result<Held, CallError> {
         let holder = Holder {
             operation: new.id,
+            own_work: false,
             command: new.command.clone(),
             caller: new.caller.clone(),
             since: Timestamp::now(),
@@ -165,10 +167,11 @@ impl<E: Executor> Operations<E> {
             Err(holders) => holders,
         };
         let on_wait = |holders: &[Holder]| {
-            new.events.emit(EventBody::Waiting { holders: holders.iter().map(describe).collect() });
+            let holders = holders.iter().map(|holder| self.describe(holder)).collect();
+            new.events.emit(EventBody::Waiting { holders });
         };
         let limit = match new.wait {
-            Wait::No => return Err(locked(&holders)),
+            Wait::No => return Err(self.locked(&holders)),
             Wait::Forever => Duration::MAX,
             Wait::AtMost(limit) => limit,
         };
@@ -183,7 +186,7 @@ impl<E: Executor> Operations<E> {
         let _queueing = Queueing(&self.queued, new.id);
         tokio::select! {
             held = tokio::time::timeout(limit, self.locks.acquire(holder, &new.locks, on_wait)) => {
-                held.map_err(|_| locked(&holders))
+                held.map_err(|_| self.locked(&holders))
             }
             () = give_up.cancelled() => {
                 Err(CallError::new(ErrorKind::Cancelled, "it was cancelled while it waited for its locks"))
@@ -194,6 +197,7 @@ impl<E: Executor> Operations<E> {
     pub(super) fn holder(&self, record: &Record<E::Action>) -> Holder {
         Holder {
             operation: record.id,
+            own_work: false,
             command: record.command.clone(),
             caller: record.caller.clone(),
             since: record.started_at,
@@ -202,37 +206,40 @@ impl<E: Executor> Operations<E> {
             unreadable: None,
         }
     }
-}
 
-fn describe(holder: &Holder) -> String {
-    if let Some(why) = &holder.unreadable {
-        return format!(
-            "what operation {} was doing nobody can know, so all counts as locked: {why}",
-            holder.operation
-        );
+    /// Who is in the way: who, what, since when, where, and how far it is.
+    fn describe(&self, holder: &Holder) -> String {
+        let Holder { operation, command, caller, since, node, pid, .. } = holder;
+        if let Some(why) = &holder.unreadable {
+            return format!(
+                "what operation {operation} was doing nobody can know, so all counts as locked: {why}"
+            );
+        }
+        if holder.own_work {
+            return format!("the {caller} itself works since {since:.0}: {command} ({node} pid {pid})");
+        }
+        let running = self.running().get(operation).map(|running| running.journal.step());
+        let step = running.flatten().map_or_else(String::new, |step| format!(", at {step}"));
+        format!("{caller} runs `{command}` since {since:.0}{step} (operation {operation}, {node} pid {pid})")
     }
-    format!(
-        "{} runs `{}` since {:.0} (operation {}, {} pid {})",
-        holder.caller, holder.command, holder.since, holder.operation, holder.node, holder.pid
-    )
-}
 
-fn locked(holders: &[Holder]) -> CallError {
-    let mut error = CallError::new(ErrorKind::Locked, "another operation is running");
-    for holder in holders {
-        error = error.because(describe(holder));
+    fn locked(&self, holders: &[Holder]) -> CallError {
+        let mut error = CallError::new(ErrorKind::Locked, "another operation is running");
+        for holder in holders {
+            error = error.because(self.describe(holder));
+        }
+        let error = error.with_details(serde_json::json!({ "holders": holders }));
+        if let Some(spoilt) = holders.iter().find(|holder| holder.unreadable.is_some()) {
+            return error.hint(cancel::way_out(spoilt.operation));
+        }
+        match holders.iter().find(|holder| !holder.own_work) {
+            Some(first) => error
+                .hint(format!("wait for it: orocloud-cli operation:wait {}", first.operation))
+                .hint("or queue for it by adding --wait-lock=10m to your command"),
+            // It is short, and nobody can wait for it otherwise.
+            None => error.hint("queue for it by adding --wait-lock=10m to your command"),
+        }
     }
-    if let Some(spoilt) = holders.iter().find(|holder| holder.unreadable.is_some()) {
-        return error
-            .hint(cancel::way_out(spoilt.operation))
-            .with_details(serde_json::json!({ "holders": holders }));
-    }
-    if let Some(first) = holders.first() {
-        error = error.hint(format!("wait for it: orocloud-cli operation:wait {}", first.operation));
-    }
-    error
-        .hint("or queue for it by adding --wait-lock=10m to your command")
-        .with_details(serde_json::json!({ "holders": holders }))
 }
 
 /// A destructive plan runs only when the caller has seen it, and in `prod` has typed the environment's name.

@@ -145,7 +145,7 @@ async fn end_of(operations: &Operations<Files>, id: CallId) -> (Vec<Event>, Resu
     let mut watch = operations.follow(id, 0).unwrap();
     let mut events = Vec::new();
     while let Some(event) =
-        tokio::time::timeout(Duration::from_secs(10), watch.next()).await.expect("an end").unwrap()
+        tokio::time::timeout(Duration::from_secs(60), watch.next()).await.expect("an end").unwrap()
     {
         events.push(event);
     }
@@ -173,7 +173,7 @@ fn run_and_kill(folder: &Path, operation: CallId, step: &str, point: Point, fail
         let operations = open(folder, Some((step, point)));
         operations.start(new_operation(operation), async { Ok(plan(fails)) }).await.unwrap();
         let hanging = folder.join("files/hanging");
-        tokio::time::timeout(Duration::from_secs(10), async {
+        tokio::time::timeout(Duration::from_secs(60), async {
             while !hanging.exists() {
                 tokio::task::yield_now().await;
             }
@@ -316,9 +316,19 @@ fn what_is_held_is_said_and_what_waits_comes_next() {
     runtime().block_on(async {
         let operations = open(folder.path(), Some(("a", Point::BeforeTheAct)));
         operations.start(new_operation(id(1)), async { Ok(plan(None)) }).await.unwrap();
+        tokio::time::timeout(Duration::from_secs(60), async {
+            while operations.unended()[0].step.is_none() {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        })
+        .await
+        .expect("a step");
+        assert_eq!(operations.unended()[0].step.as_deref(), Some("a on web1"));
         let error = operations.start(new_operation(id(2)), async { Ok(plan(None)) }).await.unwrap_err();
         assert_eq!(error.kind, ErrorKind::Locked);
         assert!(error.causes[0].contains("dora runs `deploy --reference=1.0.0` since"), "{error:?}");
+        assert!(error.causes[0].contains(", at a on web1 (operation "), "{error:?}");
+        assert!(error.hints[0].contains("operation:wait"), "{error:?}");
         let patient = NewOperation { wait: Wait::AtMost(Duration::from_millis(10)), ..new_operation(id(3)) };
         let error = operations.start(patient, async { Ok(plan(None)) }).await.unwrap_err();
         assert_eq!(error.kind, ErrorKind::Locked);
@@ -327,6 +337,21 @@ fn what_is_held_is_said_and_what_waits_comes_next() {
         let mut other = plan(None);
         other.groups.truncate(0);
         operations.start(free, async { Ok(other) }).await.unwrap();
+    });
+}
+
+#[test]
+fn nobody_is_told_to_wait_for_what_is_no_operation() {
+    let folder = tempfile::tempdir().unwrap();
+    runtime().block_on(async {
+        let operations = open(folder.path(), None);
+        let _held = operations.hold("bring web1 back", &[Lock::exclusive(Resource::Code)]).unwrap();
+        let error = operations.start(new_operation(id(1)), async { Ok(plan(None)) }).await.unwrap_err();
+        assert_eq!(error.kind, ErrorKind::Locked);
+        assert!(error.causes[0].starts_with("the agent itself works since "), "{error:?}");
+        assert!(error.causes[0].contains(": bring web1 back (maint1 pid "), "{error:?}");
+        let told = format!("{error:?}");
+        assert!(!told.contains("operation:wait") && told.contains("--wait-lock"), "{told}");
     });
 }
 

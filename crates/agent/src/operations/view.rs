@@ -85,6 +85,7 @@ impl<E: Executor> Operations<E> {
         unended.extend(running.iter().map(|running| {
             // From memory: on a full disk the file is not how it stands.
             let mut summary = running.journal.record().summary();
+            summary.step = running.journal.step();
             if summary.state.has_ended() {
                 summary.state = OperationState::Recovering;
                 summary.ended_at = None;
