@@ -265,7 +265,7 @@ complete -c orocloud-cli -n "__fish_orocloud_cli_using_subcommand emergency:off"
 complete -c orocloud-cli -n "__fish_orocloud_cli_using_subcommand emergency:off" -l format -d '`table` for people, `json` for scripts' -r
 complete -c orocloud-cli -n "__fish_orocloud_cli_using_subcommand emergency:off" -s E -l env -d 'Environment to talk to; default: OROCLOUD_ENV, then `default` of the configuration' -r
 complete -c orocloud-cli -n "__fish_orocloud_cli_using_subcommand emergency:off" -l log -d 'Append a copy of what is printed to FILE, with times and without colours' -r -F
-complete -c orocloud-cli -n "__fish_orocloud_cli_using_subcommand emergency:off" -l force -d 'Ask nothing, and take down also the page of an operation that still runs'
+complete -c orocloud-cli -n "__fish_orocloud_cli_using_subcommand emergency:off" -l force -d 'Ask nothing'
 complete -c orocloud-cli -n "__fish_orocloud_cli_using_subcommand emergency:off" -l detach -d 'Start it, print its id and leave; follow it with log:view --follow'
 complete -c orocloud-cli -n "__fish_orocloud_cli_using_subcommand emergency:off" -l ignore-window -d 'Start although a maintenance window is near'
 complete -c orocloud-cli -n "__fish_orocloud_cli_using_subcommand emergency:off" -l dry-run -d 'Show what it would do and change nothing'

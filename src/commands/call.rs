@@ -14,7 +14,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::versions;
-use crate::cli::{OperationArgs, duration};
+use crate::cli::{ListArgs, OperationArgs, duration};
 use crate::config::{Config, Sources};
 use crate::connection::{CallFailure, Client, Ending, Flow, Outgoing, Resume, Signals, Watcher};
 use crate::output::progress::Progress;
@@ -91,6 +91,12 @@ impl Context {
     /// The environment's name in messages.
     pub fn environment_label(&self) -> String {
         self.environment.as_ref().map_or_else(|| "localhost".to_owned(), ToString::to_string)
+    }
+
+    /// The line under a list of the environment.
+    pub fn list_footer(&mut self, total: u64, list: ListArgs) {
+        let environment = self.environment_label();
+        self.ui.list_footer(&environment, total, list.page, list.per_page);
     }
 
     /// The environment's name, configured or told by its agent.

@@ -176,8 +176,7 @@ impl Run for Sources {
         for node in &answer.away {
             context.ui.warn(&format!("{node} did not answer"));
         }
-        let environment = context.environment_label();
-        context.ui.list_footer(&environment, total, self.list.page, self.list.per_page);
+        context.list_footer(total, self.list);
         Ok(0)
     }
 }
@@ -207,8 +206,7 @@ impl Run for List {
                 column("Identifier", "id", |row: &OperationSummary| row.id.to_string()),
             ],
         )?;
-        let environment = context.environment_label();
-        context.ui.list_footer(&environment, answer.total, self.list.page, self.list.per_page);
+        context.list_footer(answer.total, self.list);
         Ok(0)
     }
 }

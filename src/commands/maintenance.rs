@@ -52,20 +52,14 @@ impl DowntimeArgs {
 pub struct On {
     #[command(flatten)]
     downtime: DowntimeArgs,
-    /// Ask nothing
-    #[arg(long)]
-    force: bool,
     #[command(flatten)]
-    operation: OperationArgs,
-    #[command(flatten)]
-    format: FormatArgs,
+    change: ChangeArgs,
 }
 
 impl Run for On {
     fn run(self, context: &mut Context) -> Outcome {
-        let params = self.downtime.params(&self.operation);
-        let ask = Ask { question: "Show the maintenance page to every visitor?", force: self.force };
-        change::<maintenance::On>(context, &params, ask, &self.operation, self.format)
+        let params = self.downtime.params(&self.change.operation);
+        self.change.run::<maintenance::On>(context, &params, "Show the maintenance page to every visitor?")
     }
 }
 
@@ -74,20 +68,14 @@ impl Run for On {
 /// Returns when every web node serves the application. Also ends the page that a failed upgrade has left up.
 #[derive(Debug, Parser)]
 pub struct Off {
-    /// Ask nothing
-    #[arg(long)]
-    force: bool,
     #[command(flatten)]
-    operation: OperationArgs,
-    #[command(flatten)]
-    format: FormatArgs,
+    change: ChangeArgs,
 }
 
 impl Run for Off {
     fn run(self, context: &mut Context) -> Outcome {
-        let params = maintenance::OffParams { options: self.operation.options() };
-        let ask = Ask { question: "Show the application to every visitor?", force: self.force };
-        change::<maintenance::Off>(context, &params, ask, &self.operation, self.format)
+        let params = maintenance::OffParams { options: self.change.operation.options() };
+        self.change.run::<maintenance::Off>(context, &params, "Show the application to every visitor?")
     }
 }
 
@@ -98,6 +86,48 @@ impl Run for Off {
 pub struct EmergencyOn {
     #[command(flatten)]
     downtime: DowntimeArgs,
+    #[command(flatten)]
+    change: ChangeArgs,
+}
+
+impl Run for EmergencyOn {
+    fn run(self, context: &mut Context) -> Outcome {
+        let params = self.downtime.params(&self.change.operation);
+        self.change.run::<maintenance::EmergencyOn>(
+            context,
+            &params,
+            "Show the maintenance page to every visitor?",
+        )
+    }
+}
+
+/// Take down the maintenance page, and touch nothing else
+///
+/// Services that maintenance:on has stopped stay stopped. Refused while an operation runs that needs the page; --force
+/// takes that down too.
+#[derive(Debug, Parser)]
+pub struct EmergencyOff {
+    #[command(flatten)]
+    change: ChangeArgs,
+}
+
+impl Run for EmergencyOff {
+    fn run(self, context: &mut Context) -> Outcome {
+        let params = maintenance::EmergencyOffParams {
+            force: self.change.force,
+            options: self.change.operation.options(),
+        };
+        self.change.run::<maintenance::EmergencyOff>(
+            context,
+            &params,
+            "Show the application to every visitor?",
+        )
+    }
+}
+
+/// What every command takes that puts the page up or down.
+#[derive(Args, Debug)]
+struct ChangeArgs {
     /// Ask nothing
     #[arg(long)]
     force: bool,
@@ -107,64 +137,28 @@ pub struct EmergencyOn {
     format: FormatArgs,
 }
 
-impl Run for EmergencyOn {
-    fn run(self, context: &mut Context) -> Outcome {
-        let params = self.downtime.params(&self.operation);
-        let ask = Ask { question: "Show the maintenance page to every visitor?", force: self.force };
-        change::<maintenance::EmergencyOn>(context, &params, ask, &self.operation, self.format)
-    }
-}
-
-/// Take down the maintenance page, and touch nothing else
-///
-/// Services that maintenance:on has stopped stay stopped. Refused while an operation runs that needs the page, unless
-/// it is forced.
-#[derive(Debug, Parser)]
-pub struct EmergencyOff {
-    /// Ask nothing, and take down also the page of an operation that still runs
-    #[arg(long)]
-    force: bool,
-    #[command(flatten)]
-    operation: OperationArgs,
-    #[command(flatten)]
-    format: FormatArgs,
-}
-
-impl Run for EmergencyOff {
-    fn run(self, context: &mut Context) -> Outcome {
-        let params = maintenance::EmergencyOffParams { force: self.force, options: self.operation.options() };
-        let ask = Ask { question: "Show the application to every visitor?", force: self.force };
-        change::<maintenance::EmergencyOff>(context, &params, ask, &self.operation, self.format)
-    }
-}
-
-/// What a person is asked first.
-struct Ask {
-    question: &'static str,
-    force: bool,
-}
-
-fn change<C: Call<Answer = ModeAnswer>>(
-    context: &mut Context,
-    params: &C::Params,
-    ask: Ask,
-    operation: &OperationArgs,
-    format: FormatArgs,
-) -> Outcome {
-    context.ui.format = format.chosen();
-    if operation.dry_run {
-        return show_dry_run::<C>(context, params);
-    }
-    context.ui.agree(ask.question, ask.force)?;
-    match context.operation::<C>(params, operation)? {
-        Finished::Detached => Ok(0),
-        Finished::Answer(answer, took) => {
-            if context.ui.format == Format::Json {
-                context.ui.json(&answer)?;
-            } else {
-                show_page(&mut context.ui, answer.on, &answer.page)?;
+impl ChangeArgs {
+    fn run<C: Call<Answer = ModeAnswer>>(
+        &self,
+        context: &mut Context,
+        params: &C::Params,
+        question: &str,
+    ) -> Outcome {
+        context.ui.format = self.format.chosen();
+        if self.operation.dry_run {
+            return show_dry_run::<C>(context, params);
+        }
+        context.ui.agree(question, self.force)?;
+        match context.operation::<C>(params, &self.operation)? {
+            Finished::Detached => Ok(0),
+            Finished::Answer(answer, took) => {
+                if context.ui.format == Format::Json {
+                    context.ui.json(&answer)?;
+                } else {
+                    show_page(&mut context.ui, answer.on, &answer.page)?;
+                }
+                Ok(context.succeeded(took))
             }
-            Ok(context.succeeded(took))
         }
     }
 }

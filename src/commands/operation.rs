@@ -39,8 +39,7 @@ impl Run for List {
                 column("IDENTIFIER", "id", |row: &OperationSummary| row.id.to_string()),
             ],
         )?;
-        let environment = context.environment_label();
-        context.ui.list_footer(&environment, total, self.list.page, self.list.per_page);
+        context.list_footer(total, self.list);
         for row in items.iter().filter(|row| !row.stuck.is_empty()) {
             for why in &row.stuck {
                 context.ui.note(&format!("{} waits: {}", row.id, escape::strip(why)));

@@ -9,9 +9,9 @@ use super::deploy::ask_for_reference;
 use super::restore::show_dry_run;
 use super::{Context, Outcome, Run, upgrade};
 use crate::cli::{FormatArgs, ListArgs, OperationArgs, moment};
-use crate::output::Format;
 use crate::output::progress::bytes;
 use crate::output::table::{Column, column};
+use crate::output::{Failure, Format};
 
 /// What is built, and what it is called.
 #[derive(Args, Debug)]
@@ -25,6 +25,16 @@ struct BuildArgs {
     /// Words to find it again by: one line of at most 200 characters
     #[arg(long, value_name = "TEXT")]
     label: Option<Label>,
+}
+
+impl BuildArgs {
+    /// What is built; asked for when it was not given.
+    fn reference(&mut self, context: &mut Context, command: &str) -> Result<Reference, Failure> {
+        match self.reference.take() {
+            Some(reference) => Ok(reference),
+            None => ask_for_reference(context, command, "1.0.0"),
+        }
+    }
 }
 
 /// Build the application as a package that any environment of the project can deploy
@@ -47,13 +57,10 @@ pub struct Build {
 }
 
 impl Run for Build {
-    fn run(self, context: &mut Context) -> Outcome {
+    fn run(mut self, context: &mut Context) -> Outcome {
         context.ui.format = self.format.chosen();
-        let BuildArgs { reference, tag, label } = self.build;
-        let reference = match reference {
-            Some(reference) => reference,
-            None => ask_for_reference(context, "app:package:build", "1.0.0")?,
-        };
+        let reference = self.build.reference(context, "app:package:build")?;
+        let BuildArgs { tag, label, .. } = self.build;
         let params = package::BuildParams { reference, tag, label, options: self.operation.options() };
         if self.skip_assets_build {
             context.ui.note("Assets are built by composer's scripts: --skip-assets-build skips nothing.");
@@ -88,8 +95,7 @@ impl Run for List {
         let answer = context.query::<package::List>(&package::ListParams { page: self.list.page() })?;
         let long = context.ui.verbosity() > 0 || context.ui.format == Format::Csv;
         context.ui.list(&answer, &answer.items, &columns(long))?;
-        let environment = context.environment_label();
-        context.ui.list_footer(&environment, answer.total, self.list.page, self.list.per_page);
+        context.list_footer(answer.total, self.list);
         Ok(0)
     }
 }
@@ -183,13 +189,10 @@ pub struct Upgrade {
 }
 
 impl Run for Upgrade {
-    fn run(self, context: &mut Context) -> Outcome {
+    fn run(mut self, context: &mut Context) -> Outcome {
         context.ui.format = self.format.chosen();
-        let BuildArgs { reference, tag, label } = self.build;
-        let reference = match reference {
-            Some(reference) => reference,
-            None => ask_for_reference(context, "app:package:upgrade", "1.0.0")?,
-        };
+        let reference = self.build.reference(context, "app:package:upgrade")?;
+        let BuildArgs { tag, label, .. } = self.build;
         let mode = self.mode.mode();
         let params =
             package::UpgradeParams { reference, tag, label, mode, options: self.operation.options() };

@@ -40,8 +40,7 @@ impl Run for List {
                 column("MEMORY", "memory", |row: &QueueInfo| bytes(row.memory)),
             ],
         )?;
-        let environment = context.environment_label();
-        context.ui.list_footer(&environment, answer.total, self.list.page, self.list.per_page);
+        context.list_footer(answer.total, self.list);
         Ok(0)
     }
 }

@@ -24,8 +24,7 @@ impl Run for List {
         context.ui.format = self.list.chosen();
         let answer = context.query::<release::List>(&release::ListParams { page: self.list.page() })?;
         context.ui.list(&answer, &answer.items, &columns())?;
-        let environment = context.environment_label();
-        context.ui.list_footer(&environment, answer.total, self.list.page, self.list.per_page);
+        context.list_footer(answer.total, self.list);
         for node in &answer.silent {
             context.ui.warn(&format!("{node} does not tell which releases it keeps: orocloud-cli status"));
         }
