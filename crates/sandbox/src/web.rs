@@ -20,6 +20,8 @@ pub fn node(blueprint: &Blueprint, host: &Host) -> Result<(Vec<Service>, Vec<Fol
     }
     write(&layout.etc("nginx.conf"), &nginx_conf(blueprint, host))?;
     write(&layout.etc("php-fpm.conf"), &fpm_conf(blueprint, host)?)?;
+    // PHP-FPM makes its log readable by nobody else; one that is there keeps its mode, and the agent shows it.
+    blueprint.accounts.file(&layout.log("php-fpm.log"), Duty::Agent, 0o640, "")?;
 
     let mut fpm = Accounts::bare_prefix();
     fpm.extend(["/usr/sbin/php-fpm8.2", "--nodaemonize", "--fpm-config"].map(str::to_owned));
