@@ -92,19 +92,19 @@ fn complete<'a>(wanted: impl Iterator<Item = &'a Package>, task: &[&str]) -> Out
 /// Runs this same task of this program as root when sudo asks for no password.
 fn run_through_sudo(packages: &[&str], task: &[&str]) -> Outcome {
     let program = env::current_exe()?;
-    let allowed = Command::new("sudo")
+    let asked = Command::new("sudo")
         .args(["-n", "true"])
         .stdin(Stdio::null())
         .stdout(Stdio::null())
         .stderr(Stdio::null())
-        .status()
-        .is_ok_and(|status| status.success());
-    if !allowed {
+        .status();
+    if !asked.as_ref().is_ok_and(|status| status.success()) {
+        let line = format!("{} {}", program.display(), task.join(" "));
+        // It asks for a password, or is not there.
+        let line = if asked.is_ok() { format!("sudo {line}") } else { format!("su -c \"{line}\"") };
         return Err(format!(
-            "these Debian packages are missing: {}\nHint: install them with this line, then try again:\n  sudo {} {}",
+            "these Debian packages are missing: {}\nHint: install them with this line, then try again:\n  {line}",
             packages.join(" "),
-            program.display(),
-            task.join(" ")
         )
         .into());
     }
