@@ -22,7 +22,9 @@ fn a_deployment_that_fails_switches_nothing_and_says_why() {
     untouched("a damaged orocloud.yaml");
 
     let broken = shop.cli("developer", ["deploy", "--reference=2.0.0-broken", "-n"]).ends_with(1);
-    assert!(broken.stderr.contains("oro:install"), "the command is named: {broken:#?}");
+    for word in ["the console command oro:install", "shopping_lists"] {
+        assert!(broken.stderr.contains(word), "the command and its last lines: `{word}`: {broken:#?}");
+    }
     untouched("an install command that fails");
 
     for bad in ["--upload-pack=touch", "-x", "a b", "$(id)", "../etc"] {

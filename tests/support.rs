@@ -196,7 +196,7 @@ impl Cli<'_> {
 /// Waits until it holds.
 #[track_caller]
 pub fn wait_for(what: &str, condition: impl Fn() -> bool) {
-    let end = Instant::now() + Duration::from_secs(60);
+    let end = Instant::now() + LIMIT;
     while !condition() {
         assert!(Instant::now() < end, "waited in vain for {what}");
         thread::sleep(Duration::from_millis(20));
