@@ -17,6 +17,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use orocloud_protocol::window::Window;
 use orocloud_protocol::{
     CallError, CallId, EnvironmentName, ErrorKind, Event, EventBody, Hello, Incoming, Kind, Notification,
     Request, encode,
@@ -100,6 +101,11 @@ pub enum Flow {
 pub trait Watcher {
     /// Something happened in the call.
     fn event(&mut self, event: &Event) -> io::Result<Flow>;
+
+    /// The answer is there; it came while these maintenance windows were open.
+    fn within(&mut self, _open_windows: &[Window]) -> io::Result<()> {
+        Ok(())
+    }
 
     /// The connection is gone; it is tried again for at most `limit`.
     fn lost(&mut self, why: &str, limit: Duration) -> io::Result<()>;
@@ -386,6 +392,7 @@ impl Client {
                     }
                     Incoming::Response(response) => {
                         if response.id.is_none_or(|id| id == outgoing.id) {
+                            watcher.within(&response.open_windows)?;
                             return Ok(response.outcome().map(Ending::Answer).map_err(CallFailure::Call)?);
                         }
                     }

@@ -4,7 +4,7 @@ use crate::support::terminal::Terminal;
 use crate::support::{Shop, first_backup_is_past, moment, order};
 
 /// A command at a terminal.
-fn at_terminal<const N: usize>(shop: &Shop, caller: &str, arguments: [&str; N]) -> Terminal {
+pub fn at_terminal<const N: usize>(shop: &Shop, caller: &str, arguments: [&str; N]) -> Terminal {
     let mut cli = shop.cli(caller, arguments);
     cli.command.env("TERM", "xterm");
     Terminal::start(cli.command)

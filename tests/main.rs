@@ -13,6 +13,7 @@ mod identity;
 mod locking;
 mod lost;
 mod lost_nodes;
+mod mail;
 mod maintenance;
 mod memory;
 mod packages;

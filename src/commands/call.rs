@@ -6,6 +6,7 @@ use std::io;
 use std::path::Path;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use orocloud_protocol::window::Window;
 use orocloud_protocol::{
     Call, CallError, CallId, EnvironmentName, EnvironmentType, ErrorKind, Event, EventBody, Hello, Kind,
     Plan, operation,
@@ -13,7 +14,7 @@ use orocloud_protocol::{
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use super::versions;
+use super::{versions, windows};
 use crate::cli::{ListArgs, OperationArgs, duration};
 use crate::config::{Config, Sources};
 use crate::connection::{CallFailure, Client, Ending, Flow, Outgoing, Resume, Signals, Watcher};
@@ -391,6 +392,13 @@ struct Shown<'a> {
 impl Watcher for Shown<'_> {
     fn event(&mut self, event: &Event) -> io::Result<Flow> {
         self.watch.event(self.ui, event)
+    }
+
+    fn within(&mut self, open_windows: &[Window]) -> io::Result<()> {
+        for window in open_windows {
+            self.ui.note(&windows::notice(window, &jiff::tz::TimeZone::system()));
+        }
+        Ok(())
     }
 
     fn lost(&mut self, why: &str, limit: Duration) -> io::Result<()> {

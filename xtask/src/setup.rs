@@ -38,6 +38,11 @@ const PACKAGES: &[Package] = &[
     Package { name: "curl", proof: "/usr/bin/curl" },
     Package { name: "zstd", proof: "/usr/bin/zstd" },
     Package { name: "wrk", proof: "/usr/bin/wrk" },
+    Package { name: "openssl", proof: "/usr/bin/openssl" },
+    Package { name: "python3-aiosmtpd", proof: "/usr/lib/python3/dist-packages/aiosmtpd/smtp.py" },
+    // Two readers of calendars, for the tests.
+    Package { name: "python3-icalendar", proof: "/usr/lib/python3/dist-packages/icalendar/cal.py" },
+    Package { name: "python3-vobject", proof: "/usr/lib/python3/dist-packages/vobject/icalendar.py" },
     Package { name: "util-linux", proof: "/usr/bin/setpriv" },
 ];
 

@@ -1,6 +1,7 @@
 //! `agent.toml` and `environment.toml`: which node this is, and what the whole environment is.
 
 mod authority;
+mod mail;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -14,6 +15,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 pub use authority::{Authority, AuthorityKind};
+pub use mail::{MailServer, MailTls, TechnicalContact};
 
 use crate::rules::windows::PlannedWindow;
 
@@ -50,6 +52,8 @@ pub struct Agent {
     pub coordinator: Option<Coordinator>,
     /// Present on the node with role maint.
     pub maint: Option<Maint>,
+    /// The SMTP server for mail about maintenance windows; maint only.
+    pub mail: Option<MailServer>,
     /// Present on nodes that have the application: those with role web or job.
     pub app: Option<App>,
     /// Present on nodes with role web.
@@ -303,6 +307,9 @@ pub struct Environment {
     /// Planned maintenance windows.
     #[serde(default, rename = "window")]
     pub windows: Vec<PlannedWindow>,
+    /// Who is told of unplanned windows by mail.
+    #[serde(default, rename = "technical_contact")]
+    pub technical_contacts: Vec<TechnicalContact>,
     /// Services of the application, held up by the service managers of their nodes.
     #[serde(default, rename = "service")]
     pub services: Vec<Service>,
@@ -323,6 +330,7 @@ impl Environment {
             repository: Repository { url: String::new(), deploy_key: None, known_hosts: None },
             backup: BackupPolicy::default(),
             windows: Vec::new(),
+            technical_contacts: Vec::new(),
             services: Vec::new(),
         }
     }
@@ -487,7 +495,13 @@ impl Agent {
                 return Err(format!("{}: two [[window]] are named {:?}", file.display(), window.name));
             }
         }
-        environment.check_services().map_err(|error| format!("{}: {error}", file.display()))?;
+        environment
+            .check_services()
+            .and_then(|()| mail::check_contacts(&environment.technical_contacts))
+            .map_err(|error| format!("{}: {error}", file.display()))?;
+        if let Some(server) = &agent.mail {
+            server.check().map_err(|error| format!("{}: {error}", path.display()))?;
+        }
         agent.environment = environment;
         if agent.environment.node(&agent.node).is_none() {
             return Err(format!("{}: no [[node]] is named {}", file.display(), agent.node));

@@ -2,11 +2,15 @@
 //! are kept in maint's state.
 
 mod command;
+mod message;
+mod near;
+pub mod outbox;
 
-use std::fs::File;
+use std::fs::{File, OpenOptions};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use orocloud_protocol::window::{Window, WindowKind};
 use orocloud_protocol::{CallError, EnvironmentName};
 use serde::{Deserialize, Serialize};
@@ -14,9 +18,10 @@ use serde::{Deserialize, Serialize};
 use crate::environment::Agent;
 
 pub use command::main;
+pub use near::Near;
 
 /// The newest format of the file that this build reads.
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
 
 /// An announced window, as it is kept.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -58,11 +63,20 @@ impl Announced {
     }
 }
 
-/// The file.
+/// A version of a window, and who is to be told of it by mail.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Notice {
+    window: Announced,
+    recipients: Vec<String>,
+}
+
+/// The file. A window and the word that it is to be told are written in one piece.
 #[derive(Debug, Serialize, Deserialize)]
 struct Kept {
     format: u32,
     windows: Vec<Announced>,
+    #[serde(default)]
+    notices: Vec<Notice>,
 }
 
 fn path(state: &Path) -> PathBuf {
@@ -71,6 +85,15 @@ fn path(state: &Path) -> PathBuf {
 
 /// The announced windows.
 pub fn announced(state: &Path) -> Result<Vec<Announced>, CallError> {
+    kept(state).map(|kept| kept.windows)
+}
+
+/// What is to be told by mail, and was, in the order in which it came about.
+fn notices(state: &Path) -> Result<Vec<Notice>, CallError> {
+    kept(state).map(|kept| kept.notices)
+}
+
+fn kept(state: &Path) -> Result<Kept, CallError> {
     let path = path(state);
     let cannot = |why: &dyn std::fmt::Display| {
         CallError::failed("the announced maintenance windows cannot be read")
@@ -78,28 +101,46 @@ pub fn announced(state: &Path) -> Result<Vec<Announced>, CallError> {
             .hint(format!("look at the file on the maintenance node: {}", path.display()))
     };
     match orocloud_durable::read_json::<Kept>(&path).map_err(|error| cannot(&error))? {
-        None => Ok(Vec::new()),
+        None => Ok(Kept { format: FORMAT, windows: Vec::new(), notices: Vec::new() }),
         Some(kept) if kept.format > FORMAT => {
             Err(cannot(&format!("its format is {}, this agent reads {FORMAT}", kept.format)))
         }
-        Some(kept) => Ok(kept.windows),
+        Some(kept) => Ok(kept),
     }
 }
 
-/// Changes the announced windows; others who do so wait.
+/// Changes the announced windows; others who do so wait. `recipients` are to be told of every version that comes about.
 fn change<T>(
     state: &Path,
+    recipients: &[String],
     change: impl FnOnce(&mut Vec<Announced>) -> Result<T, CallError>,
 ) -> Result<T, CallError> {
     let cannot =
         |error: std::io::Error| CallError::failed("the maintenance windows cannot be written").because(error);
-    let lock = File::create(state.join("windows.lock")).map_err(cannot)?;
+    let lock = lock(&state.join("windows.lock")).map_err(cannot)?;
     lock.lock().map_err(cannot)?;
-    let mut windows = announced(state)?;
+    let Kept { mut windows, mut notices, .. } = kept(state)?;
+    let before = windows.clone();
     let result = change(&mut windows)?;
+    if !recipients.is_empty() {
+        let news = windows.iter().filter(|window| !before.contains(window));
+        notices.extend(news.map(|window| Notice { window: window.clone(), recipients: recipients.to_vec() }));
+    }
     // What the agent's own account reads when it is not who announces.
-    orocloud_durable::write_json(&path(state), &Kept { format: FORMAT, windows }, 0o644).map_err(cannot)?;
+    orocloud_durable::write_json(&path(state), &Kept { format: FORMAT, windows, notices }, 0o644)
+        .map_err(cannot)?;
+    crate::operations::failpoint("window", "written");
     Ok(result)
+}
+
+/// Opened to read alone: another account may have made it.
+fn lock(path: &Path) -> std::io::Result<File> {
+    match File::open(path) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            OpenOptions::new().write(true).create(true).truncate(false).mode(0o644).open(path)
+        }
+        file => file,
+    }
 }
 
 /// All windows that end after `from` and begin before `until`, the earliest first.
@@ -117,6 +158,3 @@ pub fn between(config: &Agent, from: Timestamp, until: Timestamp) -> Result<Vec<
     windows.sort_by(|a, b| (a.starts_at, &a.uid).cmp(&(b.starts_at, &b.uid)));
     Ok(windows)
 }
-
-/// So far ahead a window is looked for that something could run into.
-pub const AHEAD: SignedDuration = SignedDuration::from_hours(48);

@@ -5,6 +5,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::window::Window;
 use crate::{CallError, CallId, EnvironmentName, EnvironmentType, Event, VERSION};
 
 /// The longest line either side accepts, in bytes, its newline included.
@@ -125,6 +126,9 @@ pub struct Response {
     /// … or why there is none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<CallError>,
+    /// Maintenance windows that are open meanwhile, whatever was called.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub open_windows: Vec<Window>,
 }
 
 impl Response {
@@ -134,7 +138,14 @@ impl Response {
             Ok(value) => (Some(value), None),
             Err(error) => (None, Some(error)),
         };
-        Self { jsonrpc: Version, id, result, error }
+        Self { jsonrpc: Version, id, result, error, open_windows: Vec::new() }
+    }
+
+    /// The same while these maintenance windows are open.
+    #[must_use]
+    pub fn within(mut self, open_windows: Vec<Window>) -> Self {
+        self.open_windows = open_windows;
+        self
     }
 
     /// The outcome; a response without either counts as `null`.

@@ -26,6 +26,8 @@ pub enum Duty {
     Balancer,
     /// RabbitMQ.
     Queue,
+    /// The SMTP server; Debian has its account.
+    Mail,
     /// The git server.
     Git,
 }
@@ -42,6 +44,7 @@ impl Duty {
             Self::Web => "www-data",
             Self::Balancer => "haproxy",
             Self::Queue => "rabbitmq",
+            Self::Mail => "mail",
             Self::Git => "orocloud-git",
         }
     }

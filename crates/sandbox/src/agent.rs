@@ -7,7 +7,8 @@ use crate::accounts::Duty;
 use crate::blueprint::Blueprint;
 use crate::ca::{self, Authority};
 use crate::error::{Context, Result};
-use crate::hosts::{CHECK_PORT, ENVIRONMENT, Host, POSTGRESQL_PORT, QUEUE_HTTP_PORT, SSH_PORT};
+use crate::hosts::{CHECK_PORT, ENVIRONMENT, Host, POSTGRESQL_PORT, QUEUE_HTTP_PORT, SMTP_PORT, SSH_PORT};
+use crate::mail;
 use crate::postgres::BIN;
 use crate::queue::SERVICES;
 use crate::service::{Ready, Service};
@@ -54,6 +55,9 @@ fn create_folders(blueprint: &Blueprint, host: &Host) -> Result<()> {
         accounts.file(&layout.etc("restic-password"), Duty::Agent, 0o600, &blueprint.secrets.restic)?;
         accounts.file(&layout.etc("revoked"), Duty::Agent, 0o644, "")?;
         let authority = ca::read_public_key(&Authority::Node.key(&blueprint.layout.ca()))?;
+        if blueprint.mail {
+            accounts.file(&layout.etc("smtp-password"), Duty::Agent, 0o600, &blueprint.secrets.mail)?;
+        }
         let line = format!("@cert-authority {ENVIRONMENT}-* {authority}\n");
         accounts.file(&layout.etc("known_hosts"), Duty::Agent, 0o644, &line)?;
     }
@@ -108,7 +112,7 @@ database = "{}"
         add(
             &mut text,
             match *role {
-                "maint" => maint(blueprint, host)?,
+                "maint" => maint(blueprint, host)? + &mail_server(blueprint, host),
                 "web" => application(blueprint, host) + &web(blueprint, host),
                 "job" => application(blueprint, host),
                 "queue" => queue(blueprint, host),
@@ -184,6 +188,27 @@ restic_password_file = "{password}"
         restic = blueprint.layout.repository("restic").display(),
         password = node.etc("restic-password").display(),
     ))
+}
+
+/// Where maint's own mail goes.
+fn mail_server(blueprint: &Blueprint, host: &Host) -> String {
+    let Some(mail) = blueprint.mail_host() else { return String::new() };
+    format!(
+        r#"
+[mail]
+host = "{address}"
+port = {SMTP_PORT}
+tls = "starttls"
+ca_file = "{authority}"
+user = "{user}"
+password_file = "{password}"
+from = "OroCloud maintenance <maintenance@example.com>"
+"#,
+        address = blueprint.addresses.public(mail),
+        authority = mail::authority(blueprint, mail).display(),
+        user = mail::USER,
+        password = blueprint.node(host).etc("smtp-password").display(),
+    )
 }
 
 fn application(blueprint: &Blueprint, host: &Host) -> String {
@@ -326,6 +351,12 @@ ssh_port = {SSH_PORT}
             ),
         );
     }
+    if blueprint.mail {
+        for mail in mail::CONTACTS {
+            add(&mut text, format!("\n[[technical_contact]]\nmail = \"{mail}\"\n"));
+        }
+    }
+    add(&mut text, format!("\n{}\n", blueprint.environment_toml));
     let git = blueprint.layout.git();
     add(
         &mut text,

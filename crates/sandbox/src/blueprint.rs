@@ -26,6 +26,10 @@ pub struct Blueprint {
     pub environment_type: String,
     /// Whether there is job1, with RabbitMQ and the application's services.
     pub queue: bool,
+    /// Whether there is an SMTP server, and technical contacts.
+    pub mail: bool,
+    /// Further lines of environment.toml.
+    pub environment_toml: String,
     /// Further environment variables of every agent, for tests.
     pub agent_environment: Vec<(String, String)>,
 }
@@ -41,6 +45,8 @@ pub struct Secrets {
     pub restic: String,
     /// Of RabbitMQ's account `app`.
     pub queue: String,
+    /// Of maint's agent at the SMTP server.
+    pub mail: String,
     /// By which Erlang's nodes know each other.
     pub cookie: String,
 }
@@ -53,6 +59,7 @@ impl Secrets {
             pgbackrest: secret(24)?,
             restic: secret(24)?,
             queue: secret(12)?,
+            mail: secret(12)?,
             cookie: secret(16)?,
         })
     }
@@ -71,7 +78,7 @@ fn secret(bytes: usize) -> Result<String> {
 impl Blueprint {
     /// The hosts that this sandbox has.
     pub fn hosts(&self) -> impl Iterator<Item = &'static Host> {
-        hosts::hosts(self.queue)
+        hosts::hosts(self.queue, self.mail)
     }
 
     /// RabbitMQ as the application reaches it.
@@ -79,6 +86,11 @@ impl Blueprint {
         let host = self.hosts().find(|host| host.has_role("queue"))?;
         let address = self.addresses.public_port(host, AMQP_PORT);
         Some(format!("amqp://app:{}@{address}/{}", self.secrets.queue, crate::queue::VHOST))
+    }
+
+    /// The SMTP server.
+    pub fn mail_host(&self) -> Option<&'static Host> {
+        self.hosts().find(|host| host.name == hosts::MAIL)
     }
 
     /// The folder of a host.

@@ -19,13 +19,15 @@ pub const CHECK_PORT: u16 = 8081;
 pub const AMQP_PORT: u16 = 5672;
 /// Port of RabbitMQ's management interface.
 pub const QUEUE_HTTP_PORT: u16 = 15672;
+/// Port of the SMTP server.
+pub const SMTP_PORT: u16 = 2525;
 /// Port of PostgreSQL.
 pub const POSTGRESQL_PORT: u16 = 5432;
 
 /// Nobody listens here for service; who binds it on an environment's first address has claimed that environment.
 const CLAIM_PORT: u16 = 2200;
 
-/// One host: a node of the environment, or the git server beside it.
+/// One host: a node of the environment, or the git server or the SMTP server beside it.
 #[derive(Debug)]
 pub struct Host {
     /// Short name, such as `web1`.
@@ -41,7 +43,7 @@ pub struct Host {
 }
 
 impl Host {
-    /// Whether the host is a node of the environment; the git server is none.
+    /// Whether the host is a node of the environment; the git server and the SMTP server are none.
     pub fn is_node(&self) -> bool {
         !self.roles.is_empty()
     }
@@ -58,7 +60,7 @@ impl Host {
 }
 
 /// Every host that there can be, in the order in which they are shown.
-pub const HOSTS: [Host; 7] = [
+pub const HOSTS: [Host; 8] = [
     Host { name: "maint1", number: 1, roles: &["maint"], zone: "a", ports: &[SSH_PORT] },
     Host { name: "lb1", number: 2, roles: &["lb"], zone: "a", ports: &[SSH_PORT, HTTP_PORT] },
     Host { name: "db1", number: 3, roles: &["db"], zone: "a", ports: &[SSH_PORT, POSTGRESQL_PORT] },
@@ -72,12 +74,16 @@ pub const HOSTS: [Host; 7] = [
         zone: "b",
         ports: &[SSH_PORT, AMQP_PORT, QUEUE_HTTP_PORT],
     },
+    Host { name: MAIL, number: 7, roles: &[], zone: "b", ports: &[SMTP_PORT] },
 ];
 
-/// The hosts of a sandbox with or without the queue and what takes from it.
-pub fn hosts(queue: bool) -> impl Iterator<Item = &'static Host> {
+/// The SMTP server's short name.
+pub const MAIL: &str = "mail";
+
+/// The hosts of a sandbox with or without the queue and what takes from it, with or without an SMTP server.
+pub fn hosts(queue: bool, mail: bool) -> impl Iterator<Item = &'static Host> {
     const ALL: &[Host] = &HOSTS;
-    ALL.iter().filter(move |host| queue || !host.has_role("queue"))
+    ALL.iter().filter(move |host| (queue || !host.has_role("queue")) && (mail || host.name != MAIL))
 }
 
 /// The host of that name, or an error that lists the names.

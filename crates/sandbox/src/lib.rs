@@ -41,6 +41,7 @@ mod hosts;
 pub mod init;
 mod json_lines;
 mod layout;
+mod mail;
 mod postgres;
 mod process_tree;
 mod queue;

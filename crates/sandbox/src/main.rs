@@ -25,7 +25,7 @@ fn main() -> ExitCode {
 
 fn usage() -> ExitCode {
     eprintln!(
-        "usage: orocloud-sandbox run --dir DIR [--type TYPE] [--queue] [--agent-env=NAME=VALUE]… [--detached]\n       orocloud-sandbox init BOOT_FILE\n       orocloud-sandbox fake-systemctl SOCKET ARGUMENT…\n       orocloud-sandbox hold [DIR]"
+        "usage: orocloud-sandbox run --dir DIR [--type TYPE] [--queue] [--mail] [--environment-toml LINES] [--agent-env=NAME=VALUE]… [--detached]\n       orocloud-sandbox init BOOT_FILE\n       orocloud-sandbox fake-systemctl SOCKET ARGUMENT…\n       orocloud-sandbox hold [DIR]"
     );
     ExitCode::from(2)
 }
@@ -36,6 +36,8 @@ fn parse_run(arguments: &[String]) -> Option<top::Run> {
         detached: false,
         environment_type: "prod".to_owned(),
         queue: false,
+        mail: false,
+        environment_toml: String::new(),
         agent_environment: Vec::new(),
     };
     let mut arguments = arguments.iter();
@@ -49,6 +51,8 @@ fn parse_run(arguments: &[String]) -> Option<top::Run> {
             "--dir" => run.folder = PathBuf::from(arguments.next()?),
             "--type" => run.environment_type = arguments.next()?.clone(),
             "--queue" => run.queue = true,
+            "--mail" => run.mail = true,
+            "--environment-toml" => run.environment_toml = arguments.next()?.clone(),
             "--detached" => run.detached = true,
             _ => return None,
         }

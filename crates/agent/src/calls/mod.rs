@@ -251,9 +251,13 @@ pub fn answer(daemon: &DaemonRef, finished: &Finished<'_, StepAction>) -> Result
     }
 }
 
-/// What the coordinator does by itself for as long as it runs: schedules, and nodes that were left behind. Each future may go on for ever.
+/// What the coordinator does by itself for as long as it runs: schedules, nodes that were left behind, mail. Each future may go on for ever.
 pub fn background(daemon: &DaemonRef) -> Vec<std::pin::Pin<Box<dyn Future<Output = ()> + Send>>> {
-    vec![Box::pin(backup::schedule(daemon.clone())), Box::pin(heal::watch(daemon.clone()))]
+    vec![
+        Box::pin(backup::schedule(daemon.clone())),
+        Box::pin(heal::watch(daemon.clone())),
+        Box::pin(crate::windows::outbox::run(daemon.clone())),
+    ]
 }
 
 async fn query<C: Call>(

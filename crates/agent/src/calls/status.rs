@@ -14,7 +14,7 @@ use crate::calls::Context;
 use crate::calls::backup::facts::Known;
 use crate::environment::{BackupSchedule, Environment};
 use crate::server::DaemonRef;
-use crate::windows;
+use crate::windows::outbox::{self, Told};
 use crate::withheld::{Withheld, Withholding};
 
 /// A recovery point every hour, and some patience.
@@ -42,6 +42,8 @@ pub struct Facts<'a> {
     pub withheld: BTreeMap<NodeName, Withholding>,
     /// Maintenance windows that are open or near.
     pub windows: Vec<Window>,
+    /// Mail about windows, and who has it.
+    pub mail: Vec<Told>,
 }
 
 /// How long a node may take to tell how it is.
@@ -78,7 +80,8 @@ pub async fn status(
         known: Known::read(&config.state)?,
         operations: context.daemon.operations.unended(),
         withheld: Withheld::new(&config.state).all()?,
-        windows: windows::between(config, now, now.checked_add(windows::AHEAD).unwrap_or(Timestamp::MAX))?,
+        windows: context.daemon.windows.all(config, now)?,
+        mail: outbox::told(&config.state)?,
     }))
 }
 
@@ -128,6 +131,7 @@ pub fn board(facts: &Facts<'_>) -> status::StatusAnswer {
     rows.push(backups(facts));
     rows.extend(facts.operations.iter().map(operation));
     rows.extend(facts.windows.iter().find(|window| !window.cancelled).map(|near| window(near, facts.now)));
+    rows.extend(mail(&facts.mail));
     // Stable: what is equally bad stays in the order of the nodes.
     rows.sort_by_key(|row| std::cmp::Reverse(row.health));
     status::StatusAnswer {
@@ -310,6 +314,20 @@ fn window(window: &Window, now: Timestamp) -> StatusRow {
     };
     let detail = format!("{kind}, {when}{shop}: {}", window.work);
     row("maintenance window", health, detail, Some("orocloud-cli maintenance:windows".to_owned()))
+}
+
+/// Mail that nobody takes is told; what goes out at once is not.
+fn mail(all: &[Told]) -> Option<StatusRow> {
+    let stuck: Vec<&Told> =
+        all.iter().filter(|told| told.mark.sent_at.is_none() && told.mark.failures > 0).collect();
+    let first = stuck.iter().min_by_key(|told| told.since)?;
+    let why = first.mark.why.as_deref().unwrap_or("nobody knows why");
+    let more = if stuck.len() > 1 { format!(" and {} more", stuck.len() - 1) } else { String::new() };
+    let detail = format!(
+        "about a maintenance window to {}{more} waits since {:.0}, tried {} times: {why}",
+        first.address, first.since, first.mark.failures
+    );
+    Some(row("mail", Health::Warning, detail, Some("orocloud-cli maintenance:windows".to_owned())))
 }
 
 /// The largest unit that says enough.

@@ -1,7 +1,7 @@
 //! `maintenance.windows`: planned and announced windows, and what ran in those that were.
 
 use jiff::{SignedDuration, Timestamp};
-use orocloud_protocol::operation::{OperationState, OperationSummary};
+use orocloud_protocol::operation::OperationSummary;
 use orocloud_protocol::window::{ListAnswer, ListParams, RanInWindow, Window};
 use orocloud_protocol::{CallError, Lock, LockMode, Page, Resource};
 
@@ -70,14 +70,12 @@ fn history(windows: &mut [Window], operations: Pages<'_>) -> Result<(), CallErro
     Ok(())
 }
 
-/// So many operations of late say how long one usually takes.
-const SAMPLE: usize = 9;
-
-/// Refuses an operation that would run into a window, by how long its like usually took. What changes neither code nor
-/// data may always begin.
+/// Refuses an operation that would run into a window, by how long its like usually took. What changes neither code,
+/// data nor backups may always begin.
 pub(super) async fn guard(context: &Context, method: &'static str, locks: &[Lock]) -> Result<(), CallError> {
     let changes = |lock: &Lock| {
-        lock.mode == LockMode::Exclusive && matches!(lock.resource, Resource::Code | Resource::Data)
+        lock.mode == LockMode::Exclusive
+            && matches!(lock.resource, Resource::Code | Resource::Data | Resource::Backups)
     };
     // Whoever comes back to an operation starts nothing.
     if !locks.iter().any(changes) || context.daemon.operations.summary(context.call).is_ok() {
@@ -86,13 +84,12 @@ pub(super) async fn guard(context: &Context, method: &'static str, locks: &[Lock
     let daemon = context.daemon.clone();
     let now = Timestamp::now();
     let looking = tokio::task::spawn_blocking(move || {
-        let until = now.checked_add(windows::AHEAD).unwrap_or(Timestamp::MAX);
-        let near = windows::between(&daemon.node.config, now, until)?;
+        let near = daemon.windows.all(&daemon.node.config, now)?;
         if near.iter().all(|window| window.cancelled) {
             return Ok::<_, CallError>(None);
         }
-        let (items, _) = daemon.operations.page(Page { page: 1, per_page: 500 })?;
-        let usual = usual(items.iter().filter(|operation| operation.method == method));
+        let usual = daemon.operations.usual_length(method);
+        let usual = usual.map(|usual| SignedDuration::try_from(usual).unwrap_or(SignedDuration::MAX));
         Ok(runs_into(&near, now, usual.unwrap_or_default()).map(|window| (window.clone(), usual)))
     });
     let found = looking.await.map_err(|error| {
@@ -102,17 +99,6 @@ pub(super) async fn guard(context: &Context, method: &'static str, locks: &[Lock
         None => Ok(()),
         Some((window, usual)) => Err(refusal(&window, now, usual)),
     }
-}
-
-/// How long operations took, in the middle of those that succeeded; the newest come first.
-fn usual<'a>(operations: impl Iterator<Item = &'a OperationSummary>) -> Option<SignedDuration> {
-    let mut lengths: Vec<SignedDuration> = operations
-        .filter(|operation| operation.state == OperationState::Succeeded)
-        .filter_map(|operation| Some(operation.ended_at?.duration_since(operation.started_at)))
-        .take(SAMPLE)
-        .collect();
-    lengths.sort();
-    lengths.get(lengths.len() / 2).copied()
 }
 
 fn refusal(window: &Window, now: Timestamp, usual: Option<SignedDuration>) -> CallError {
@@ -128,7 +114,8 @@ fn refusal(window: &Window, now: Timestamp, usual: Option<SignedDuration>) -> Ca
         window.work
     ));
     if let Some(usual) = usual {
-        error = error.because(format!("usually it takes {} s", usual.as_secs().max(1)));
+        error = error
+            .because(format!("usually it takes {:#}", SignedDuration::from_secs(usual.as_secs().max(1))));
     }
     error
         .hint("see when there is time: orocloud-cli maintenance:windows")
@@ -138,6 +125,8 @@ fn refusal(window: &Window, now: Timestamp, usual: Option<SignedDuration>) -> Ca
 
 #[cfg(test)]
 mod tests {
+    use orocloud_protocol::operation::OperationState;
+
     use super::*;
 
     fn operation(started: &str, seconds: i64, state: OperationState) -> OperationSummary {
@@ -174,19 +163,6 @@ mod tests {
     }
 
     #[test]
-    fn the_usual_length_is_the_middle_of_what_succeeded() {
-        let at = "2026-11-24T10:00:00Z";
-        assert_eq!(usual([].iter()), None);
-        let operations = [
-            operation(at, 30, OperationState::Succeeded),
-            operation(at, 9000, OperationState::Failed),
-            operation(at, 10, OperationState::Succeeded),
-            operation(at, 20, OperationState::Succeeded),
-        ];
-        assert_eq!(usual(operations.iter()), Some(SignedDuration::from_secs(20)));
-    }
-
-    #[test]
     fn what_ran_in_a_window_is_put_down_page_by_page() {
         let mut windows = [
             window("2026-11-24T10:00:00Z", "2026-11-24T11:00:00Z"),
@@ -212,7 +188,7 @@ mod tests {
             refusal(&window, "2026-11-24T09:59:00Z".parse().unwrap(), Some(SignedDuration::from_secs(90)));
         assert_eq!(before.kind.exit_code(), 7);
         assert!(before.to_string().contains("begins at 2026-11-24T10:00:00Z"), "{before}");
-        assert!(before.causes[1].contains("90 s") && before.hints[1].contains("--ignore-window"));
+        assert!(before.causes[1].contains("takes 1m 30s") && before.hints[1].contains("--ignore-window"));
         let inside = refusal(&window, "2026-11-24T10:30:00Z".parse().unwrap(), None);
         assert!(inside.to_string().contains("open until 2026-11-24T11:00:00Z"), "{inside}");
     }

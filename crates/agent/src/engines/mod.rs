@@ -12,5 +12,6 @@ pub mod php_fpm;
 pub mod postgres;
 pub mod rabbitmq;
 pub mod restic;
+pub mod smtp;
 pub mod supervisor;
 pub mod systemd;

@@ -1,4 +1,4 @@
-//! How long steps took in the last operations of a kind, as their journals tell.
+//! How long operations of a kind took lately, and their steps, as their journals tell.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use orocloud_protocol::node::Phase;
-use orocloud_protocol::operation::OperationState;
+use orocloud_protocol::operation::{OperationState, OperationSummary};
 use orocloud_protocol::{NodeName, Page};
 use serde::Deserialize;
 
@@ -17,8 +17,12 @@ use super::journal::{Mark, StepLine};
 use super::plan::Executor;
 use crate::rules::usual::usual;
 
-/// Among so many operations those of the kind are looked for.
-const LOOKED_AT: u32 = 100;
+/// Among so many pages of operations those of the kind are looked for: many a kind is rare, and a backup is made every
+/// hour.
+const PAGES: u32 = 10;
+
+/// Operations on a page.
+const PER_PAGE: u32 = 100;
 
 /// So many of them are taken.
 const TAKEN: usize = 5;
@@ -29,14 +33,36 @@ pub type StepOn = (String, NodeName);
 impl<E: Executor> Operations<E> {
     /// How long each step usually takes in operations of this method. A journal that cannot be read tells nothing.
     pub fn usual(&self, method: &str) -> BTreeMap<StepOn, Duration> {
-        let Ok((operations, _)) = self.page(Page { page: 1, per_page: LOOKED_AT }) else {
-            return BTreeMap::new();
-        };
-        let alike = operations
-            .iter()
-            .filter(|one| one.method == method && one.state == OperationState::Succeeded)
-            .take(TAKEN);
-        usual(alike.filter_map(|one| taken(&self.shelf.folder(one.id)).ok()).flatten())
+        let alike = self.alike(method);
+        usual(alike.iter().filter_map(|one| taken(&self.shelf.folder(one.id)).ok()).flatten())
+    }
+
+    /// How long an operation of this method usually takes as a whole.
+    pub fn usual_length(&self, method: &str) -> Option<Duration> {
+        let lengths = self.alike(method).into_iter().filter_map(|one| {
+            let took = one.ended_at?.duration_since(one.started_at);
+            Some(((), Duration::try_from(took).unwrap_or_default()))
+        });
+        usual(lengths).remove(&())
+    }
+
+    /// The last ones of this method that succeeded.
+    fn alike(&self, method: &str) -> Vec<OperationSummary> {
+        let mut alike = Vec::new();
+        for page in 1..=PAGES {
+            let Ok((operations, _)) = self.page(Page { page, per_page: PER_PAGE }) else { break };
+            let last = operations.len() < PER_PAGE as usize;
+            alike.extend(
+                operations
+                    .into_iter()
+                    .filter(|one| one.method == method && one.state == OperationState::Succeeded),
+            );
+            if last || alike.len() >= TAKEN {
+                break;
+            }
+        }
+        alike.truncate(TAKEN);
+        alike
     }
 }
 

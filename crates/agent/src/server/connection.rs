@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use orocloud_protocol::calls::Method;
+use orocloud_protocol::window::Window;
 use orocloud_protocol::{
     CallError, CallId, ErrorKind, Hello, Incoming, Kind, Notification, Request, Response, SIGN_OF_LIFE,
     agree, decode, encode,
@@ -159,14 +160,26 @@ impl Connection {
     }
 
     async fn answer(&self, id: Option<CallId>, outcome: Result<Value, CallError>) -> bool {
-        let mut line = encode(&Response::new(id, outcome));
+        let windows = self.open_windows();
+        let mut line = encode(&Response::new(id, outcome).within(windows.clone()));
         if line.len() > orocloud_protocol::MAX_LINE {
             let error =
                 CallError::internal(format!("the answer of {} bytes is too long to be sent", line.len()))
                     .hint("ask for less at once, for instance with: --per-page=25");
-            line = encode(&Response::new(id, Err(error)));
+            line = encode(&Response::new(id, Err(error)).within(windows));
         }
         self.outlet.send(&line).await.is_ok()
+    }
+
+    /// What whoever calls the environment should know, whatever they ask.
+    fn open_windows(&self) -> Vec<Window> {
+        let config = &self.daemon.node.config;
+        match self.origin {
+            Origin::Session(_) | Origin::Local(_) if config.is_coordinator() => {
+                self.daemon.windows.open(config, Timestamp::now())
+            }
+            Origin::Session(_) | Origin::Local(_) | Origin::Coordinator => Vec::new(),
+        }
     }
 
     fn greeted(&mut self, hello: &Hello) {

@@ -30,6 +30,8 @@ use crate::nodes::{Node, NodeRef};
 use crate::operations::{AnswerFn, Operations};
 use crate::process::{AccountNames, Processes};
 use crate::service_manager::ServiceManager;
+use crate::windows::Near;
+use crate::windows::outbox::Outbox;
 
 /// The agent, as its calls see it.
 pub struct Daemon {
@@ -43,6 +45,10 @@ pub struct Daemon {
     pub steps: Steps,
     /// On maint: what was tried with nodes that are kept out of the load balancer.
     pub healing: calls::heal::Healing,
+    /// On maint: mail about maintenance windows.
+    pub outbox: Outbox,
+    /// On maint: windows that are open or near.
+    pub windows: Near,
 }
 
 /// Shared by all calls.
@@ -72,8 +78,15 @@ impl Daemon {
             Arc::new(NodeExecutor::new(nodes.clone())),
             answer,
         )?;
-        let daemon =
-            Arc::new(Self { node, nodes, operations, steps: Steps::default(), healing: Default::default() });
+        let daemon = Arc::new(Self {
+            node,
+            nodes,
+            operations,
+            steps: Steps::default(),
+            healing: Default::default(),
+            outbox: Outbox::default(),
+            windows: Near::default(),
+        });
         // Set once, here.
         let _ = link.set(Arc::downgrade(&daemon));
         Ok(daemon)
@@ -143,6 +156,7 @@ async fn run(config: Agent, processes: Processes) -> Result<(), String> {
     let idle = async {
         daemon.operations.idle().await;
         daemon.steps.idle().await;
+        daemon.outbox.idle().await;
         let _ = accepting.await;
     };
     tokio::select! {

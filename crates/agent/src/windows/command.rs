@@ -7,6 +7,7 @@ use jiff::{SignedDuration, Timestamp, Zoned};
 use orocloud_protocol::CallError;
 use orocloud_protocol::window::WindowKind;
 
+use super::outbox::{self, Told};
 use super::{Announced, announced, change};
 use crate::environment::Agent;
 
@@ -25,8 +26,11 @@ TIME has an offset, Z or a zone: 2026-11-24T02:00:00+02:00, 2026-11-24T02:00[Eur
 /// Runs it and gives the exit code.
 pub fn main(arguments: impl Iterator<Item = OsString>) -> i32 {
     match run(arguments) {
-        Ok(text) => {
-            print!("{text}");
+        Ok(said) => {
+            print!("{}", said.text);
+            if let Some(note) = said.note {
+                eprintln!("{note}");
+            }
             0
         }
         Err(error) => {
@@ -144,52 +148,96 @@ impl Given {
     }
 }
 
-fn run(mut arguments: impl Iterator<Item = OsString>) -> Result<String, CallError> {
+/// What is printed.
+struct Said {
+    /// On standard output.
+    text: String,
+    /// On standard error.
+    note: Option<String>,
+}
+
+impl Said {
+    fn plain(text: String) -> Self {
+        Self { text, note: None }
+    }
+}
+
+fn run(mut arguments: impl Iterator<Item = OsString>) -> Result<Said, CallError> {
     let word = arguments.next().and_then(|word| word.into_string().ok()).unwrap_or_default();
     let now = Timestamp::now();
     match word.as_str() {
-        "--help" | "-h" => Ok(USAGE.to_owned()),
+        "--help" | "-h" => Ok(Said::plain(USAGE.to_owned())),
         "list" => {
             let given = Given::read(arguments)?;
             given.only(false, false)?;
-            Ok(announced(&given.config()?.state)?.iter().map(line).collect())
+            let state = given.config()?.state;
+            let told = outbox::told(&state)?;
+            let windows = announced(&state)?;
+            let lines = windows.iter().map(|window| {
+                let mail = told.iter().filter(|told| told.window == window.id).map(mail_line);
+                line(window) + &mail.collect::<String>()
+            });
+            Ok(Said::plain(lines.collect()))
         }
         "announce" => {
             let given = Given::read(arguments)?;
             given.only(false, true)?;
             let window = new(&given, now)?;
             let config = given.config()?;
-            change(&config.state, |windows| {
+            let (recipients, note) = recipients(&config);
+            let text = change(&config.state, &recipients, |windows| {
                 windows.push(window.clone());
                 Ok(line(&window))
-            })
+            })?;
+            Ok(Said { text, note: Some(note) })
         }
         "change" => {
             let given = Given::read(arguments)?;
             given.only(true, true)?;
             let config = given.config()?;
-            change(&config.state, |windows| {
+            let (recipients, note) = recipients(&config);
+            let mut changed = false;
+            let text = change(&config.state, &recipients, |windows| {
                 let window = find(windows, &given)?;
-                altered(window, &given, now)?;
+                changed = altered(window, &given, now)?;
                 Ok(line(window))
-            })
+            })?;
+            Ok(Said { text, note: changed.then_some(note) })
         }
         "cancel" => {
             let given = Given::read(arguments)?;
             given.only(true, false)?;
             let config = given.config()?;
-            change(&config.state, |windows| {
+            let (recipients, note) = recipients(&config);
+            let mut changed = false;
+            let text = change(&config.state, &recipients, |windows| {
                 let window = find(windows, &given)?;
                 if !window.cancelled {
                     window.cancelled = true;
                     window.sequence += 1;
                     window.changed_at = now;
+                    changed = true;
                 }
                 Ok(line(window))
-            })
+            })?;
+            Ok(Said { text, note: changed.then_some(note) })
         }
         "" => Err(usage("it is not said what to do with which window")),
         word => Err(usage(format!("there is no `window {word}`"))),
+    }
+}
+
+/// Whom mail goes to, and a sentence about that.
+fn recipients(config: &Agent) -> (Vec<String>, String) {
+    let addresses: Vec<String> =
+        config.environment.technical_contacts.iter().map(|contact| contact.mail.clone()).collect();
+    if addresses.is_empty() {
+        (addresses, "nobody is told by mail: environment.toml has no [[technical_contact]]".to_owned())
+    } else if config.mail.is_none() {
+        (Vec::new(), "nobody is told by mail: agent.toml has no [mail]".to_owned())
+    } else {
+        let note = format!("told by mail: {}", addresses.join(", "));
+        (addresses, note)
     }
 }
 
@@ -210,7 +258,8 @@ fn new(given: &Given, now: Timestamp) -> Result<Announced, CallError> {
     })
 }
 
-fn altered(window: &mut Announced, given: &Given, now: Timestamp) -> Result<(), CallError> {
+/// Whether anything is other than before.
+fn altered(window: &mut Announced, given: &Given, now: Timestamp) -> Result<bool, CallError> {
     let before = window.clone();
     if window.cancelled {
         return Err(CallError::refused(format!("the window {} was called off", window.id))
@@ -222,11 +271,12 @@ fn altered(window: &mut Announced, given: &Given, now: Timestamp) -> Result<(), 
     window.reason = given.reason.unwrap_or(window.reason);
     window.work = given.work.clone().unwrap_or_else(|| window.work.clone());
     window.interrupts = given.interrupts.unwrap_or(window.interrupts);
-    if *window != before {
+    let changed = *window != before;
+    if changed {
         window.sequence += 1;
         window.changed_at = now;
     }
-    Ok(())
+    Ok(changed)
 }
 
 fn end(starts_at: Timestamp, length: SignedDuration, now: Timestamp) -> Result<Timestamp, CallError> {
@@ -257,6 +307,21 @@ fn line(window: &Announced) -> String {
         if window.cancelled { " cancelled" } else { "" },
         window.work
     )
+}
+
+/// How far the mail of one version for one person is.
+fn mail_line(told: &Told) -> String {
+    let Told { sequence, since, address, mark, .. } = told;
+    match (mark.sent_at, &mark.why) {
+        (Some(at), _) => format!("  mail {sequence} to {address}: sent at {at:.0}\n"),
+        (None, Some(why)) => {
+            format!(
+                "  mail {sequence} to {address}: waits since {since:.0}, tried {} times, at last: {why}\n",
+                mark.failures
+            )
+        }
+        (None, None) => format!("  mail {sequence} to {address}: waits since {since:.0}\n"),
+    }
 }
 
 #[cfg(test)]
@@ -308,15 +373,27 @@ mod tests {
         let good = ["--at=2026-11-24T00:00:00Z", "--for=1h", "--reason=other", "--work=disks"];
         let window = new(&given(&good).unwrap(), now).unwrap();
         assert_eq!(announced(folder.path()).unwrap(), []);
-        change(folder.path(), |windows| {
+        let dora = ["dora@example.com".to_owned()];
+        change(folder.path(), &dora, |windows| {
             windows.push(window.clone());
             Ok(())
         })
         .unwrap();
         assert_eq!(announced(folder.path()).unwrap(), [window]);
-        let newer = r#"{"format": 2, "windows": []}"#;
+        change(folder.path(), &dora, |windows| altered(&mut windows[0], &given(&["--for=1h"])?, now))
+            .unwrap();
+        change(folder.path(), &[], |windows| altered(&mut windows[0], &given(&["--for=2h"])?, now)).unwrap();
+        change(folder.path(), &dora, |windows| altered(&mut windows[0], &given(&["--for=3h"])?, now))
+            .unwrap();
+        let told = outbox::told(folder.path()).unwrap();
+        let told: Vec<_> = told.iter().map(|told| (told.sequence, told.address.as_str())).collect();
+        assert_eq!(told, [(0, "dora@example.com"), (2, "dora@example.com")], "each version once");
+        let older = r#"{"format": 1, "windows": []}"#;
+        std::fs::write(folder.path().join("windows.json"), older).unwrap();
+        assert_eq!(announced(folder.path()).unwrap(), []);
+        let newer = r#"{"format": 3, "windows": []}"#;
         std::fs::write(folder.path().join("windows.json"), newer).unwrap();
-        assert!(change(folder.path(), |_| Ok(())).unwrap_err().to_string().contains("format is 2"));
+        assert!(change(folder.path(), &[], |_| Ok(())).unwrap_err().to_string().contains("format is 3"));
         assert_eq!(std::fs::read_to_string(folder.path().join("windows.json")).unwrap(), newer);
     }
 }

@@ -28,6 +28,10 @@ pub struct Options {
     pub environment_type: String,
     /// Whether there is a node job1, with RabbitMQ, consumers, cron and websocket; RabbitMQ takes some seconds to start.
     pub queue: bool,
+    /// Whether there is an SMTP server, which takes the agent's mail to the technical contacts.
+    pub mail: bool,
+    /// Further lines of environment.toml, such as `[[window]]`.
+    pub environment_toml: String,
     /// Further environment variables of every agent.
     pub agent_environment: Vec<(String, String)>,
     /// Whether each part that is up is told on standard error.
@@ -40,6 +44,8 @@ impl Default for Options {
             dir: None,
             environment_type: "prod".to_owned(),
             queue: false,
+            mail: false,
+            environment_toml: String::new(),
             agent_environment: Vec::new(),
             progress: false,
         }
@@ -174,6 +180,18 @@ impl Sandbox {
     /// The bare repository that maint clones from.
     pub fn git_repository(&self) -> PathBuf {
         self.layout.git().join("shop.git")
+    }
+
+    /// What the SMTP server has taken, the first message first.
+    pub fn mail(&self) -> Vec<serde_json::Value> {
+        let folder = self.layout.node(hosts::MAIL).root.join("mail/received");
+        let mut files: Vec<PathBuf> = fs::read_dir(folder)
+            .map(|entries| entries.flatten().map(|entry| entry.path()).collect())
+            .unwrap_or_default();
+        files.retain(|file| file.extension().is_some_and(|extension| extension == "json"));
+        files.sort();
+        let read = |file: &PathBuf| serde_json::from_slice(&fs::read(file).ok()?).ok();
+        files.iter().filter_map(read).collect()
     }
 
     /// The folder with the coordinator's journals.

@@ -65,6 +65,12 @@ fn begin(options: &Options, layout: &Layout, detached: bool) -> Result<(Descript
     if options.queue {
         command.arg("--queue");
     }
+    if options.mail {
+        command.arg("--mail");
+    }
+    if !options.environment_toml.is_empty() {
+        command.arg("--environment-toml").arg(&options.environment_toml);
+    }
     if detached {
         command.arg("--detached");
     }

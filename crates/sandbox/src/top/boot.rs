@@ -13,9 +13,9 @@ use crate::caller::{self, Entrance};
 use crate::control::{Action, Order, Report};
 use crate::description::Description;
 use crate::error::{Context, Error, Result};
-use crate::hosts::{HOSTS, HTTP_PORT, Host, SSH_PORT};
+use crate::hosts::{HOSTS, HTTP_PORT, Host, MAIL, SSH_PORT};
 use crate::run::{Job, side_by_side};
-use crate::{git, haproxy, postgres, queue, sshd, web};
+use crate::{git, haproxy, mail, postgres, queue, sshd, web};
 
 /// How long the shop's front may take to answer once every node is up.
 const FRONT_LIMIT: Duration = Duration::from_secs(10);
@@ -77,6 +77,7 @@ pub fn boot(
 /// What a node runs, for the progress line.
 fn title(host: &Host) -> String {
     let what = match host.roles {
+        [] if host.name == MAIL => "SMTP server",
         ["maint"] => "sshd, agent",
         ["lb"] => "HAProxy, sshd, agent",
         ["db"] => "PostgreSQL, sshd, agent",
@@ -95,6 +96,8 @@ fn configure(blueprint: &Blueprint) -> Result<()> {
         if host.is_node() {
             services.push(sshd::node(blueprint, host)?);
             services.push(agent::node(blueprint, host)?);
+        } else if host.name == MAIL {
+            services.push(mail::node(blueprint, host)?);
         } else {
             services.push(sshd::git_server(blueprint, host, &git::repository(blueprint))?);
         }

@@ -38,6 +38,10 @@ pub struct Run {
     pub environment_type: String,
     /// With job1.
     pub queue: bool,
+    /// With an SMTP server and technical contacts.
+    pub mail: bool,
+    /// Further lines of environment.toml.
+    pub environment_toml: String,
     /// Further environment variables of every agent.
     pub agent_environment: Vec<(String, String)>,
 }
@@ -102,10 +106,12 @@ impl Top {
             secrets: Secrets::generate()?,
             environment_type: run.environment_type,
             queue: run.queue,
+            mail: run.mail,
+            environment_toml: run.environment_toml,
             agent_environment: run.agent_environment,
         };
         let (events, receiver) = mpsc::channel();
-        let nodes = hosts(run.queue)
+        let nodes = hosts(run.queue, run.mail)
             .enumerate()
             .map(|(index, host)| {
                 Node::new(index, host, &layout, (CLAIM_VARIABLE, claim_number), events.clone())

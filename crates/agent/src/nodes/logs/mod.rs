@@ -31,6 +31,7 @@ use tokio_util::sync::CancellationToken;
 use crate::environment::LogFiles;
 use crate::nodes::NodeRef;
 use chain::Chain;
+pub use watch::Watch;
 
 /// The logs of this node, with their sizes.
 pub async fn sources(node: &NodeRef) -> Result<LogSourcesAnswer, CallError> {

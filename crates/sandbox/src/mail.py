@@ -1,0 +1,83 @@
+"""The sandbox's SMTP server: a real one (aiosmtpd) that wants STARTTLS and a password, and keeps what it takes.
+
+Each message becomes one JSON file in FOLDER/received: who sent it to whom, and its text. `FOLDER/refuse` holds an answer,
+such as `451 4.3.0 not now`, that every message gets while the file is there.
+"""
+
+import argparse
+import asyncio
+import itertools
+import json
+import logging
+import os
+import ssl
+
+from aiosmtpd.smtp import SMTP, AuthResult, LoginPassword
+
+
+class Keeper:
+    def __init__(self, folder):
+        self.folder = folder
+        self.received = os.path.join(folder, "received")
+        os.makedirs(self.received, exist_ok=True)
+        self.numbers = itertools.count(len(os.listdir(self.received)))
+
+    async def handle_DATA(self, server, session, envelope):
+        refuse = os.path.join(self.folder, "refuse")
+        if os.path.exists(refuse):
+            with open(refuse) as file:
+                return file.read().strip()
+        path = os.path.join(self.received, f"{next(self.numbers):04}.json")
+        with open(path + ".new", "w") as file:
+            json.dump(
+                {
+                    "from": envelope.mail_from,
+                    "to": envelope.rcpt_tos,
+                    "tls": session.ssl is not None,
+                    "user": (session.auth_data.login or b"").decode(),
+                    "data": envelope.content.decode(),
+                },
+                file,
+            )
+        os.rename(path + ".new", path)
+        return "250 2.0.0 taken"
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    for name in ["address", "port", "folder", "certificate", "key", "user", "password-file"]:
+        parser.add_argument(f"--{name}", required=True)
+    given = parser.parse_args()
+    logging.basicConfig(level=logging.WARNING)
+    with open(given.password_file) as file:
+        wanted = (given.user.encode(), file.read().strip().encode())
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    tls.load_cert_chain(given.certificate, given.key)
+    keeper = Keeper(given.folder)
+
+    def signed_in(server, session, envelope, mechanism, data):
+        good = isinstance(data, LoginPassword) and (data.login, data.password) == wanted
+        # Not handled: the server answers 535 by itself.
+        return AuthResult(success=good, handled=False, auth_data=data if good else None)
+
+    def conversation():
+        return SMTP(
+            keeper,
+            hostname="mail",
+            tls_context=tls,
+            require_starttls=True,
+            auth_required=True,
+            authenticator=signed_in,
+        )
+
+    async def serve():
+        server = await asyncio.get_running_loop().create_server(
+            conversation, given.address, int(given.port)
+        )
+        await server.serve_forever()
+
+    asyncio.run(serve())
+
+
+if __name__ == "__main__":
+    main()
