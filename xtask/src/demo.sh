@@ -110,6 +110,26 @@ say 'What runs beside the web: consumers, which take their messages from RabbitM
 type 'orocloud-cli service:status'
 type 'orocloud-cli queue:list'
 
+say 'Who runs the environment announces an urgent maintenance window, on the maintenance node.'
+sandbox=$(dirname "$OROCLOUD_CONFIG")
+maint="$sandbox/nodes/maint1/etc/agent.toml"
+received="$sandbox/nodes/mail/mail/received"
+type "orocloud-agent window announce --config='$maint' --at=$(date --utc --date='+1 hour' +%Y-%m-%dT%H:%M:00Z) \\
+    --for=30m --reason=security --work='OpenSSL, at once' --interrupts=yes | tee '$printed'"
+window=$(cut --delimiter=' ' --fields=1 "$printed")
+type 'orocloud-cli maintenance:windows'
+say 'The technical contacts have it by mail, with the calendar attached.'
+for _ in $(seq 120); do [ -e "$received/0001.json" ] || sleep 0.5; done
+type "/usr/bin/python3 -c 'import json, sys; print(json.load(open(sys.argv[1]))[\"data\"])' '$received/0000.json' |
+    sed --quiet '1,/END:VCALENDAR/p'"
+say 'It has to begin at once. Whoever starts something now is told; a script is refused with exit code 7.'
+type "orocloud-agent window change --config='$maint' --id=$window --at=$(date --utc +%Y-%m-%dT%H:%M:%SZ)"
+type 'orocloud-cli backup:create -n || echo "exit code $?"'
+type 'orocloud-cli backup:create -n --ignore-window'
+say 'It is called off; calendars that have it take it out.'
+type "orocloud-agent window cancel --config='$maint' --id=$window"
+type 'orocloud-cli maintenance:windows --format=ical'
+
 say 'The logs of both web nodes, merged by time.'
 type 'for _ in 1 2 3; do curl --silent --output /dev/null "$SHOP_URL"; done'
 type 'orocloud-cli log:tail app nginx --lines=20 --no-follow'

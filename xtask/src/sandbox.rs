@@ -26,7 +26,7 @@ enum Verb {
     Env,
     /// Kill, freeze, cut off or heal one node
     Node {
-        /// maint1, lb1, db1, web1, web2, job1, or git
+        /// maint1, lb1, db1, web1, web2, job1, git, or mail
         node: String,
         /// What to do to it
         #[arg(value_enum)]
@@ -84,7 +84,8 @@ fn up(dir: &Path) -> Outcome {
     setup::everyday()?;
     build::programs()?;
     let begin = Instant::now();
-    let options = Options { dir: Some(dir.to_owned()), progress: true, queue: true, ..Options::default() };
+    let options =
+        Options { dir: Some(dir.to_owned()), progress: true, queue: true, mail: true, ..Options::default() };
     let sandbox = Sandbox::start_detached(options)?;
     let name = orocloud_sandbox::ENVIRONMENT;
     eprintln!("{name} is up after {:.1} s in {}", begin.elapsed().as_secs_f64(), dir.display());
