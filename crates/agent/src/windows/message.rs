@@ -145,6 +145,7 @@ mod tests {
         window.cancelled = true;
         let last = message(&environment, &window, &from, &to).unwrap();
         assert_ne!(last.id, first.id);
+        assert!(last.text.contains(&format!("Message-ID: {}", last.id)), "{}", last.text);
         assert_eq!(last.text.matches("method=CANCEL").count(), 2, "{}", last.text);
         assert!(
             last.text.contains("called off") && last.text.contains(&format!("In-Reply-To: {}", first.id))
