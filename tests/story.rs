@@ -3,7 +3,10 @@
 
 use std::io::{BufRead, BufReader};
 
-use crate::support::{Shop, end, moment, order, wait_for};
+use serde_json::json;
+
+use crate::support::wire::Bridge;
+use crate::support::{Answer, Shop, end, moment, order, wait_for};
 
 #[test]
 fn story() {
@@ -24,7 +27,7 @@ fn story() {
         assert_eq!(status, 200, "{node}: {body}");
         assert!(body.contains("1.0.0") && body.contains(node), "{node}: {body}");
     }
-    assert_eq!(shop.page().0, 200);
+    wait_for("the shop behind the load balancer", || shop.page().0 == 200);
     assert_eq!(shop.sql("select count(*) from oro_user"), "1", "the install commands ran once");
     let names = |node: &str| shop.release_on(node).and_then(|path| path.file_name().map(ToOwned::to_owned));
     assert_eq!(names("web1"), names("web2"));
@@ -49,21 +52,32 @@ fn story() {
     let to = format!("--to={moment_before}");
     shop.cli("developer", ["backup:restore", &to, "--preview", "-n"]).ends_with(4);
     let preview = shop.cli("operator", ["backup:restore", &to, "--preview", "-n"]).succeeds();
-    assert!(
-        preview.text().contains("orders") && preview.text().contains(&before.to_string()),
-        "{preview:#?}"
-    );
+    assert_eq!(row_of(&preview, "orders"), [before.to_string(), "0".to_owned(), format!("+{before}")]);
+    assert_eq!(row_of(&preview, "oro_user"), ["1", "1", "same"]);
     assert_eq!(shop.orders(), 0, "a preview changes nothing");
 
     // A script without the confirmation is refused, with it the shop comes back to that very moment.
     shop.cli("operator", ["backup:restore", &to, "-n"]).ends_with(7);
     shop.cli("operator", ["backup:restore", &to, "--force", "-n"]).ends_with(7);
     shop.cli("operator", ["backup:restore", &to, "--force", "--confirm=acme-stag1", "-n"]).ends_with(7);
+    // It is the agent that refuses: another program than ours, as the operator, without what proves the confirmation.
+    let certificate = shop.sandbox.caller("operator").certificate.expect("a certificate");
+    let certificate = std::fs::read_to_string(certificate).expect("its text");
+    let params = json!({
+        "target": { "time": moment_before }, "scope": "database-and-code", "media": false, "preview": false, "options": {},
+    });
+    let answer = Bridge::start(&shop, certificate.trim()).call("backup.restore", &params).expect("an answer");
+    assert_eq!(answer["error"]["data"]["kind"], "refused", "{answer}");
+    assert!(answer.to_string().contains("--force --confirm=acme-prod1"), "{answer}");
     assert_eq!(shop.orders(), 0);
+    let pages = ["web1", "web2"].map(|node| maintenance_pages(&shop, node));
     let restore =
         shop.cli("operator", ["backup:restore", &to, "--force", "--confirm=acme-prod1", "-n"]).succeeds();
     assert_eq!(shop.orders(), before, "{restore:#?}");
-    assert_eq!(shop.page().0, 200, "the maintenance page is down again");
+    for (node, pages) in ["web1", "web2"].into_iter().zip(pages) {
+        assert!(maintenance_pages(&shop, node) > pages, "{node} has shown the maintenance page");
+        assert_eq!(shop.page_of(node).0, 200, "{node}: the maintenance page is down again");
+    }
 
     // The undo that was printed brings the empty table back, and is itself undone.
     let undo = undo_of(&restore.text());
@@ -73,7 +87,7 @@ fn story() {
     let undo = undo_of(&undone.text());
     shop.cli("operator", ["backup:restore", &undo, "--force", "--confirm=acme-prod1", "-n"]).succeeds();
     assert_eq!(shop.orders(), before);
-    assert_eq!(shop.page().0, 200);
+    wait_for("the shop behind the load balancer", || shop.page().0 == 200);
     order(&shop, 1);
     assert_eq!(shop.orders(), before + 1, "the shop works on");
 
@@ -94,6 +108,19 @@ fn story() {
     assert!(shop.sandbox.journal_dir().join(month).join(id).join("events.ndjson").exists());
 }
 
+/// Rows then, now, and the change of one table, as it was printed.
+fn row_of(preview: &Answer, table: &str) -> Vec<String> {
+    let cells = |line: &str| -> Vec<String> { line.split('|').map(|cell| cell.trim().to_owned()).collect() };
+    let row = preview.stdout.lines().map(cells).find(|cells| cells.get(1).is_some_and(|name| name == table));
+    row.unwrap_or_else(|| panic!("{table} has no row: {preview:#?}"))[2..5].to_vec()
+}
+
+/// How many requests a node has answered with 503, by its own log: whoever puts the page up looks at it there.
+fn maintenance_pages(shop: &Shop, node: &str) -> usize {
+    let log = std::fs::read_to_string(shop.node_dir(node).join("log/access.log")).expect("its log");
+    log.lines().filter(|line| line.contains("\" 503 ")).count()
+}
+
 fn undo_of(text: &str) -> String {
     let at = text.find("--undo=").unwrap_or_else(|| panic!("no undo is printed: {text}"));
     text[at..].split_whitespace().next().unwrap_or_default().trim_matches(['`', '"', '\'', '.']).to_owned()
@@ -107,14 +134,21 @@ fn follow_logs(shop: &Shop) {
     let tail = shop.cli("viewer", ["log:tail", "nginx", "app", "--lines=20", "--no-follow"]).succeeds();
     assert!(tail.stdout.contains("web1") && tail.stdout.contains("web2"), "{tail:#?}");
 
-    let entries = shop.cli("viewer", ["log:tail", "nginx", "--lines=50", "--no-follow", "--json"]).succeeds();
-    let times: Vec<String> = entries
+    let tail = shop.cli("viewer", ["log:tail", "nginx", "--lines=50", "--no-follow", "--json"]).succeeds();
+    let entries: Vec<(jiff::Timestamp, String)> = tail
         .stdout
         .lines()
-        .filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok())
-        .filter_map(|entry| entry["time"].as_str().map(ToOwned::to_owned))
+        .map(|line| serde_json::from_str(line).expect("JSON"))
+        .filter(|entry: &serde_json::Value| entry["event"] == "log")
+        .map(|entry| {
+            let time = entry["time"].as_str().and_then(|time| time.parse().ok()).expect("a time");
+            (time, entry["node"].as_str().expect("a node").to_owned())
+        })
         .collect();
-    assert!(times.len() >= 8, "{entries:#?}");
+    assert!(entries.len() >= 8, "{tail:#?}");
+    assert!(entries.is_sorted_by_key(|(time, _)| time), "merged by time: {entries:#?}");
+    let turns = entries.windows(2).filter(|pair| pair[0].1 != pair[1].1).count();
+    assert!(turns > 3, "one node's lines stand between those of the other: {entries:#?}");
 
     let mut following = shop.cli("viewer", ["log:tail", "nginx", "--lines=0"]).spawn();
     let mut lines = BufReader::new(following.stdout.take().expect("its output")).lines();
