@@ -55,9 +55,9 @@ _orocloud_cli() {
         completion) options="bash zsh fish" ;;
         help) options="$names exit-codes config times" ;;
         app:package:build) options="--detach --dry-run --format= --ignore-window --json --label= --operation-id= --skip-assets-build --timeout= --wait-lock=" ;;
-        app:package:deploy) options="--detach --dry-run --format= --ignore-window --json --operation-id= --skip-check-patches --source --timeout= --wait-lock=" ;;
+        app:package:deploy) options="--detach --dry-run --format= --ignore-window --json --operation-id= --rolling --skip-check-patches --source --timeout= --wait-lock=" ;;
         app:package:list) options="--format= --json --page= --per-page=" ;;
-        app:package:upgrade) options="--detach --dry-run --format= --ignore-window --json --label= --operation-id= --source --timeout= --wait-lock=" ;;
+        app:package:upgrade) options="--detach --dry-run --format= --ignore-window --json --label= --operation-id= --rolling --source --timeout= --wait-lock=" ;;
         backup:create) options="--detach --dry-run --format= --ignore-window --json --keep-for= --label= --operation-id= --timeout= --wait-lock=" ;;
         backup:list) options="--format= --json --page= --per-page=" ;;
         backup:restore) options="--code-only --confirm= --database-only --detach --dry-run --force --format= --ignore-window --json --keep-old= --media --operation-id= --preview --timeline= --timeout= --to= --undo= --wait-lock=" ;;

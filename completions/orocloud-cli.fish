@@ -109,6 +109,7 @@ complete -c orocloud-cli -n "__fish_orocloud_cli_using_subcommand app:package:de
 complete -c orocloud-cli -n "__fish_orocloud_cli_using_subcommand app:package:deploy" -l format -d '`table` for people, `json` for scripts' -r
 complete -c orocloud-cli -n "__fish_orocloud_cli_using_subcommand app:package:deploy" -s E -l env -d 'Environment to talk to; default: OROCLOUD_ENV, then `default` of the configuration' -r
 complete -c orocloud-cli -n "__fish_orocloud_cli_using_subcommand app:package:deploy" -l log -d 'Append a copy of what is printed to FILE, with times and without colours' -r -F
+complete -c orocloud-cli -n "__fish_orocloud_cli_using_subcommand app:package:deploy" -l rolling -d 'Node after node, without maintenance mode; the database is updated while the old release is served'
 complete -c orocloud-cli -n "__fish_orocloud_cli_using_subcommand app:package:deploy" -l source -d 'The code alone, without maintenance mode; the database is not touched'
 complete -c orocloud-cli -n "__fish_orocloud_cli_using_subcommand app:package:deploy" -l skip-check-patches -d 'Do not check patches; none are kept so far, so there is nothing to check either way'
 complete -c orocloud-cli -n "__fish_orocloud_cli_using_subcommand app:package:deploy" -l detach -d 'Start it, print its id and leave; follow it with log:view --follow'
@@ -144,6 +145,7 @@ complete -c orocloud-cli -n "__fish_orocloud_cli_using_subcommand app:package:up
 complete -c orocloud-cli -n "__fish_orocloud_cli_using_subcommand app:package:upgrade" -l format -d '`table` for people, `json` for scripts' -r
 complete -c orocloud-cli -n "__fish_orocloud_cli_using_subcommand app:package:upgrade" -s E -l env -d 'Environment to talk to; default: OROCLOUD_ENV, then `default` of the configuration' -r
 complete -c orocloud-cli -n "__fish_orocloud_cli_using_subcommand app:package:upgrade" -l log -d 'Append a copy of what is printed to FILE, with times and without colours' -r -F
+complete -c orocloud-cli -n "__fish_orocloud_cli_using_subcommand app:package:upgrade" -l rolling -d 'Node after node, without maintenance mode; the database is updated while the old release is served'
 complete -c orocloud-cli -n "__fish_orocloud_cli_using_subcommand app:package:upgrade" -l source -d 'The code alone, without maintenance mode; the database is not touched'
 complete -c orocloud-cli -n "__fish_orocloud_cli_using_subcommand app:package:upgrade" -l detach -d 'Start it, print its id and leave; follow it with log:view --follow'
 complete -c orocloud-cli -n "__fish_orocloud_cli_using_subcommand app:package:upgrade" -l ignore-window -d 'Start although a maintenance window is near'

@@ -69,9 +69,19 @@ fn a_package_is_built_once_deployed_elsewhere_and_refused_when_it_is_damaged() {
     serves(&other, "1.0.1");
 
     // Built and deployed at once, and kept as a package too.
-    let upgrade = one.cli("developer", ["app:package:update", "1.1.0", "spring", "-n"]).succeeds();
-    assert!(upgrade.stderr.contains("package:publish"), "{upgrade:#?}");
+    let upgrade =
+        one.cli("developer", ["app:package:update", "1.1.0", "spring", "--rolling", "-n"]).succeeds();
+    for step in ["package:publish", "application:upgrade", "balancer:drain:web1", "balancer:return:web2"] {
+        assert!(upgrade.stderr.contains(step), "{step}: {upgrade:#?}");
+    }
+    assert!(!upgrade.stderr.contains("maintenance:on"), "{upgrade:#?}");
     serves(&one, "1.1.0");
+    let both = ["app:package:deploy", "spring", "--rolling", "--source", "-n"];
+    other.cli("developer", both).ends_with(2);
+    let plan = other.cli("developer", ["app:package:deploy", "spring", "--rolling", "--dry-run"]).succeeds();
+    let at = |step: &str| plan.text().find(step).unwrap_or_else(|| panic!("{step}: {plan:#?}"));
+    assert!(at("package:take") < at("balancer:drain:web1"), "{plan:#?}");
+    assert!(at("balancer:return:web1") < at("balancer:drain:web2"), "{plan:#?}");
 
     damage(&one.node_dir("maint1").join("state/depot"));
     let deploy = ["app:package:deploy", "spring", "-n"];

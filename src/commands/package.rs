@@ -124,6 +124,9 @@ fn columns<'a>(long: bool) -> Vec<Column<'a, StoredPackage>> {
 /// How a package takes the place of what is served.
 #[derive(Args, Debug)]
 struct ModeArgs {
+    /// Node after node, without maintenance mode; the database is updated while the old release is served
+    #[arg(long, conflicts_with = "source")]
+    rolling: bool,
     /// The code alone, without maintenance mode; the database is not touched
     #[arg(long)]
     source: bool,
@@ -131,14 +134,18 @@ struct ModeArgs {
 
 impl ModeArgs {
     fn mode(&self) -> DeployMode {
-        if self.source { DeployMode::Source } else { DeployMode::Maintenance }
+        match (self.rolling, self.source) {
+            (true, _) => DeployMode::Rolling,
+            (_, true) => DeployMode::Source,
+            _ => DeployMode::Maintenance,
+        }
     }
 }
 
 /// Deploy a package that was built before, here or in another environment of the project
 ///
-/// Nothing is built: the package is sent to the web nodes and takes the place of what is served, as with upgrade, or with
-/// upgrade:source when --source is given. A package that is not what it was when it was built is refused.
+/// Nothing is built: the package is sent to the web nodes and takes the place of what is served, as with upgrade, with
+/// upgrade:rolling when --rolling is given, or with upgrade:source when --source is. A package that is not what it was when it was built is refused.
 ///
 /// Example: orocloud-cli app:package:deploy 1.1.0 --source
 #[derive(Debug, Parser)]

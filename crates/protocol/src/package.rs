@@ -109,6 +109,8 @@ pub enum DeployMode {
     /// Under the maintenance page, with the update of the database.
     #[default]
     Maintenance,
+    /// Node after node, without the maintenance page, with the update of the database.
+    Rolling,
     /// The code alone; the database is not touched.
     Source,
 }
@@ -131,7 +133,7 @@ impl Call for Deploy {
 /// Those of the upgrade of the same kind.
 fn locks(mode: DeployMode) -> Vec<Lock> {
     let data = match mode {
-        DeployMode::Maintenance => Lock::exclusive(Resource::Data),
+        DeployMode::Maintenance | DeployMode::Rolling => Lock::exclusive(Resource::Data),
         DeployMode::Source => Lock::shared(Resource::Data),
     };
     vec![Lock::exclusive(Resource::Code), data, Lock::exclusive(Resource::Backups)]

@@ -9,7 +9,7 @@ use orocloud_protocol::package::{
     Build, BuildParams, Deploy, DeployMode, DeployParams, ListAnswer, ListParams, StoredPackage, Upgrade,
     UpgradeParams,
 };
-use orocloud_protocol::upgrade::{self, UpgradeAnswer, UpgradeSource};
+use orocloud_protocol::upgrade::{self, UpgradeAnswer, UpgradeRolling, UpgradeSource};
 use orocloud_protocol::{CallError, Label, OperationOptions, PackageTag, Reference, ReleaseName};
 
 use crate::calls::backup::facts::Places;
@@ -52,6 +52,7 @@ fn named(command: &str, reference: &Reference, tag: Option<&PackageTag>, label: 
 fn mode_option(mode: DeployMode) -> &'static str {
     match mode {
         DeployMode::Maintenance => "",
+        DeployMode::Rolling => " --rolling",
         DeployMode::Source => " --source",
     }
 }
@@ -120,6 +121,7 @@ async fn upgrade_of(
 ) -> Result<OperationPlan, CallError> {
     match mode {
         DeployMode::Maintenance => upgrade::Upgrade::plan(context, params).await,
+        DeployMode::Rolling => UpgradeRolling::plan(context, params).await,
         DeployMode::Source => UpgradeSource::plan(context, params).await,
     }
 }
