@@ -21,8 +21,12 @@ pub enum Source {
     Operations,
     /// Recovery points.
     Points,
+    /// Queues of messages.
+    Queues,
     /// Releases.
     Releases,
+    /// Virtual hosts of the message broker.
+    VirtualHosts,
 }
 
 /// What may stand at the end of a line.
@@ -183,8 +187,10 @@ fn of_argument(argument: &Arg, values: &mut impl FnMut(Source) -> Vec<String>) -
         "NODE" => values(Source::Nodes),
         "OPERATION" => values(Source::Operations),
         "POINT" => values(Source::Points),
+        "QUEUE|NODE" => [Source::Queues, Source::Nodes].into_iter().flat_map(values).collect(),
         "RELEASE" => values(Source::Releases),
         "SOURCE" => values(Source::Logs),
+        "VHOST" => values(Source::VirtualHosts),
         _ => Vec::new(),
     }
 }
@@ -199,6 +205,8 @@ mod tests {
             Source::Logs => vec!["app".into(), "nginx".into(), "nginx".into()],
             Source::Nodes => vec!["web1".into(), "web2".into()],
             Source::Operations => vec!["01JDFZ8T6G0000000000000000".into()],
+            Source::Queues => vec!["oro.default".into(), "oro.mail".into()],
+            Source::VirtualHosts => vec!["/".into(), "oro".into(), "oro".into()],
             Source::Releases => vec!["20261124103200".into()],
             Source::Points => vec!["2026-11-24-1125".into(), "2026-11-24-1025".into()],
         });
@@ -223,6 +231,9 @@ mod tests {
             ("backup:list --format j", 21, &["json "]),
             ("status --format=j", 16, &["json "]),
             ("release:rollback ", 17, &["20261124103200 "]),
+            ("service:stop:consumer oro.m", 22, &["oro.mail "]),
+            ("service:restart ", 16, &["oro.default ", "oro.mail ", "web1 ", "web2 "]),
+            ("queue list or", 11, &["oro "]),
             ("log:tail app ng", 13, &["nginx "]),
             ("logs --node web", 12, &["web1 ", "web2 "]),
             ("log:tail --level=cri", 17, &["critical "]),

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
-use orocloud_protocol::{Page, backup, environment, log, release};
+use orocloud_protocol::{Page, backup, environment, log, queue, release};
 
 use super::complete::Source;
 use crate::commands::Context;
@@ -48,6 +48,8 @@ fn ask(source: Source, context: &mut Context) -> Option<Vec<String>> {
         Source::Operations => {
             texts(context.peek::<log::List>(&log::ListParams { page })?.items, |operation| operation.id)
         }
+        Source::Queues => texts(context.peek::<queue::List>(&queues(page))?.items, |queue| queue.name),
+        Source::VirtualHosts => texts(context.peek::<queue::List>(&queues(page))?.items, |queue| queue.vhost),
         Source::Releases => {
             texts(context.peek::<release::List>(&release::ListParams { page })?.items, |item| item.release)
         }
@@ -55,6 +57,10 @@ fn ask(source: Source, context: &mut Context) -> Option<Vec<String>> {
             texts(context.peek::<backup::List>(&backup::ListParams { page })?.items, |point| point.name)
         }
     })
+}
+
+fn queues(page: Page) -> queue::ListParams {
+    queue::ListParams { page, ..queue::ListParams::default() }
 }
 
 fn texts<T, N: ToString>(items: Vec<T>, name: impl Fn(T) -> N) -> Vec<String> {
