@@ -89,6 +89,12 @@ pub struct ServiceInfo {
     /// Why it failed, or who is going to start it again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub detail: Option<String>,
+    /// It was stopped, and is started again by whoever stopped it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub held: bool,
+    /// It was started before another release took the place of the one that it runs.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub outdated: bool,
 }
 
 /// How a service is.

@@ -86,7 +86,8 @@ fn rabbitmq(blueprint: &Blueprint, host: &Host) -> Result<Service> {
     ] {
         service.environment.insert(name.to_owned(), value);
     }
-    service.ready_seconds = 180;
+    // Twelve seconds on a quiet machine; one that builds at the same time takes many times that.
+    service.ready_seconds = 600;
     service.stop_signal = signal::TERM;
     service.reload_signal = None;
     Ok(service)

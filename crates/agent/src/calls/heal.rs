@@ -1,6 +1,8 @@
 //! Web nodes that were left behind: kept out of the load balancer, brought to the recorded release as soon as they
 //! answer, and only then let back. The coordinator looks by itself, and before every operation that changes the code.
 
+mod services;
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -50,6 +52,7 @@ struct Tried {
 /// Looks after nodes that are kept out, for as long as the coordinator runs.
 pub async fn watch(daemon: DaemonRef) {
     let mut next_strays = Instant::now();
+    let mut services = services::Due::new();
     loop {
         let look_for_strays = Instant::now() >= next_strays;
         if look_for_strays {
@@ -58,6 +61,7 @@ pub async fn watch(daemon: DaemonRef) {
         if look_for_strays || !kept_out(&daemon).is_ok_and(|nodes| nodes.is_empty()) {
             round(&daemon, look_for_strays, Turn::Own).await;
         }
+        services.look(&daemon).await;
         tokio::time::sleep(LOOK).await;
     }
 }

@@ -143,6 +143,8 @@ pub async fn status(context: &Context, params: StatusParams) -> Result<StatusAns
                     Some(Err(error)) => error.to_string(),
                     _ => format!("{node} does not tell"),
                 }),
+                held: false,
+                outdated: false,
                 node,
             }
         }));
@@ -235,6 +237,8 @@ fn answer(
         state,
         pid: None,
         detail: None,
+        held: false,
+        outdated: false,
     });
     Ok(StatusAnswer { items: items.collect() })
 }

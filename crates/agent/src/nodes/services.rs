@@ -3,6 +3,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 use orocloud_protocol::service::{ServiceInfo, ServiceKind, ServiceState};
 use orocloud_protocol::{CallError, CallId, ErrorKind, ServiceName};
@@ -104,7 +105,12 @@ pub async fn states(node: &NodeRef) -> Vec<ServiceInfo> {
             Ok(found) => (as_told(found.activity), found.pid, found.detail),
             Err(error) => (ServiceState::Unknown, None, Some(error.to_string())),
         };
-        if let Some(held) = held.iter().find(|held| held.unit == service.unit) {
+        let outdated = pid.is_some_and(|pid| is_outdated(node, pid));
+        if outdated {
+            detail = Some("it was started with another release".to_owned());
+        }
+        let held = held.iter().find(|held| held.unit == service.unit);
+        if let Some(held) = held {
             detail = Some(match held.holder {
                 Holder::Maintenance => "maintenance:off starts it again".to_owned(),
                 Holder::Operation(id) => format!("operation {id} starts it again"),
@@ -118,9 +124,42 @@ pub async fn states(node: &NodeRef) -> Vec<ServiceInfo> {
             state,
             pid,
             detail,
+            held: held.is_some(),
+            outdated,
         });
     }
     infos
+}
+
+/// What a process may be older than the link to the release that it runs: the clocks of both are coarse.
+const SLACK: Duration = Duration::from_secs(1);
+
+/// Whether a service was started before the release was switched, so that it still runs another one. What cannot be
+/// found out is no reason to restart anything.
+fn is_outdated(node: &NodeRef, pid: u32) -> bool {
+    let Some(app) = &node.config.app else { return false };
+    let changed = std::fs::symlink_metadata(app.current()).and_then(|link| link.modified()).ok();
+    let since_change = changed.and_then(|at| at.elapsed().ok());
+    matches!((age_of(pid), since_change), (Some(age), Some(since)) if age > since + SLACK)
+}
+
+/// How long ago a process was started.
+fn age_of(pid: u32) -> Option<Duration> {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    // In a container that is shown an uptime of its own nothing is older than that, so nothing is found out.
+    let uptime = std::fs::read_to_string("/proc/uptime").ok()?;
+    let now = Duration::try_from_secs_f64(uptime.split_whitespace().next()?.parse().ok()?).ok()?;
+    now.checked_sub(started(&stat)?)
+}
+
+/// The unit of `/proc`, the same on all machines (USER_HZ).
+const TICKS_PER_SECOND: u64 = 100;
+
+/// When a process was started, after the machine: field 22 of its `stat`, in ticks. The name before it may hold
+/// anything.
+fn started(stat: &str) -> Option<Duration> {
+    let ticks: u64 = stat.rsplit_once(')')?.1.split_whitespace().nth(19)?.parse().ok()?;
+    Some(Duration::from_millis(ticks.saturating_mul(1000) / TICKS_PER_SECOND))
 }
 
 fn as_told(activity: Activity) -> ServiceState {
@@ -150,6 +189,17 @@ pub async fn hold(node: NodeRef) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_age_of_a_process_is_read_whatever_its_name_is() {
+        let stat = "4242 (a b) R (x) S 1 4242 4242 0 -1 4194560 1 0 0 0 1 2 0 0 20 0 1 0 123456 10 20";
+        assert_eq!(started(stat), Some(Duration::from_millis(1_234_560)));
+        assert_eq!(started("4242 (php) S 1"), None);
+        assert_eq!(started(""), None);
+        let own = age_of(std::process::id()).unwrap();
+        assert!(own < Duration::from_secs(24 * 3600), "{own:?}");
+        assert_eq!(age_of(u32::MAX), None);
+    }
 
     #[test]
     fn what_is_held_outlives_the_process() {
