@@ -45,14 +45,14 @@ impl Held {
 }
 
 /// A command under way whose standard error is lines of JSON.
-struct Watched {
+pub struct Watched {
     child: Child,
     lines: Receiver<String>,
     seen: Vec<Value>,
 }
 
 impl Watched {
-    fn start(cli: Cli<'_>) -> Self {
+    pub fn start(cli: Cli<'_>) -> Self {
         let mut child = cli.spawn();
         let lines = lines_of(child.stderr.take().expect("stderr"));
         Self { child, lines, seen: Vec::new() }
@@ -60,7 +60,7 @@ impl Watched {
 
     /// Waits for a line that holds all these words.
     #[track_caller]
-    fn until<const N: usize>(&mut self, words: [&str; N]) -> Value {
+    pub fn until<const N: usize>(&mut self, words: [&str; N]) -> Value {
         let end = Instant::now() + LIMIT;
         loop {
             let left = end.saturating_duration_since(Instant::now());
@@ -76,7 +76,7 @@ impl Watched {
     }
 
     /// Its exit code, and all it said.
-    fn end(mut self) -> (Option<i32>, Vec<Value>) {
+    pub fn end(mut self) -> (Option<i32>, Vec<Value>) {
         let output = self.child.wait_with_output().expect("its end");
         self.seen.extend(self.lines.iter().map(value_of));
         (output.status.code(), self.seen)

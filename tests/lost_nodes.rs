@@ -12,16 +12,16 @@ use crate::support::{Answer, Shop, first_backup_is_past, moment, order, wait_for
 const WEBS: [&str; 2] = ["web1", "web2"];
 
 /// A sandbox that gives lost nodes up soon.
-fn impatient(mut environment: Vec<(String, String)>) -> Shop {
+pub fn impatient(mut environment: Vec<(String, String)>) -> Shop {
     environment.push(("OROCLOUD_PATIENCE".into(), "5".into()));
     Shop::start_with(Options { agent_environment: environment, ..Options::default() })
 }
 
-fn node<'a>(shop: &'a Shop, name: &str) -> NodeHandle<'a> {
+pub fn node<'a>(shop: &'a Shop, name: &str) -> NodeHandle<'a> {
     shop.sandbox.node(name).expect("a node")
 }
 
-fn end(shop: &Shop, operation: Child) -> Answer {
+pub fn end(shop: &Shop, operation: Child) -> Answer {
     let output = operation.wait_with_output().expect("its end");
     let answer = Answer {
         code: output.status.code().unwrap_or(-1),
@@ -34,7 +34,7 @@ fn end(shop: &Shop, operation: Child) -> Answer {
 
 /// What the load balancer gives: which nodes answer, and with which version.
 #[track_caller]
-fn only(shop: &Shop, expected: &str, version: &str) {
+pub fn only(shop: &Shop, expected: &str, version: &str) {
     for _ in 0..6 {
         let (status, body) = shop.page();
         assert_eq!(status, 200, "{body}");
@@ -49,7 +49,7 @@ fn is_kept_out(shop: &Shop, lost: &str) -> bool {
 
 /// Waits until both serve the same, and the load balancer sends to both again.
 #[track_caller]
-fn healed(shop: &Shop, version: &str) {
+pub fn healed(shop: &Shop, version: &str) {
     wait_for("both nodes to be let back", || {
         let pages: Vec<_> = (0..4).map(|_| shop.page()).collect();
         WEBS.iter().all(|name| pages.iter().any(|(status, body)| *status == 200 && body.contains(*name)))
@@ -96,7 +96,7 @@ fn a_web_node_lost_in_the_switch_is_kept_out_and_brought_back() {
 }
 
 /// Runs an operation and loses one of the web nodes in the middle of its switch; says which.
-fn lose<const N: usize>(
+pub fn lose<const N: usize>(
     shop: &Shop,
     failpoint: &Path,
     arguments: [&str; N],
@@ -116,7 +116,7 @@ fn lose<const N: usize>(
     lost
 }
 
-fn other(name: &str) -> &'static str {
+pub fn other(name: &str) -> &'static str {
     if name == "web1" { "web2" } else { "web1" }
 }
 
@@ -150,7 +150,7 @@ fn a_web_node_that_lies_is_kept_out_and_brought_back() {
 }
 
 /// As somebody does who switches by hand, again and again.
-fn put_back(www: &Path, old: &Path, over: &AtomicBool) {
+pub fn put_back(www: &Path, old: &Path, over: &AtomicBool) {
     let beside: PathBuf = www.with_file_name("www.by-hand");
     while !over.load(Ordering::Relaxed) {
         if std::fs::canonicalize(www).is_ok_and(|now| now != old) {

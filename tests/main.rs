@@ -13,6 +13,7 @@ mod identity;
 mod locking;
 mod lost;
 mod lost_nodes;
+mod lost_rolling;
 mod mail;
 mod maintenance;
 mod memory;

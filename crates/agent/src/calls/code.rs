@@ -94,7 +94,9 @@ impl CodeOrder<'_> {
     /// Console commands of the release, once.
     pub fn console(&self, name: &str, commands: ConsoleCommands) -> Result<Step, CallError> {
         let action = StepAction::ConsoleRun { release: self.release.clone(), commands };
-        Ok(step(name, self.first()?, action))
+        let first = self.first()?;
+        let instead = self.places.webs.iter().filter(|node| *node != first).cloned().collect();
+        Ok(Step { instead, ..step(name, first, action) })
     }
 
     /// The caches of the release, before anybody asks for a page of it.

@@ -47,6 +47,9 @@ pub struct Step<A = StepAction> {
     /// What happens when its node is out of reach.
     #[serde(default)]
     pub on_loss: OnLoss,
+    /// Nodes that do it in place of its own once that was left behind. Only for steps whose undo is good on any of them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub instead: Vec<NodeName>,
 }
 
 /// What happens when the node of a step is out of reach.
@@ -67,7 +70,8 @@ pub enum OnLoss {
 impl<A> Step<A> {
     /// A step that matters, and waits for its node.
     pub fn new(name: impl Into<String>, node: &NodeName, action: A) -> Self {
-        Self { name: name.into(), node: node.clone(), action, soft: false, on_loss: OnLoss::Wait }
+        let (name, node) = (name.into(), node.clone());
+        Self { name, node, action, soft: false, on_loss: OnLoss::Wait, instead: Vec::new() }
     }
 
     /// The same, its failure being a warning.

@@ -136,7 +136,6 @@ impl<E: Executor> Runner<E> {
 
     /// Group after group.
     async fn forward(&mut self, from: usize) -> Ended {
-        let returned = self.plan.point_of_no_return;
         let too_late = self.plan.cancelled_until();
         let mut fault = None;
         for index in from..self.plan.groups.len() {
@@ -156,7 +155,7 @@ impl<E: Executor> Runner<E> {
         }
         // Whoever cancelled while the last step ran was told that all will be undone.
         if from < self.plan.groups.len()
-            && returned >= self.plan.groups.len()
+            && too_late >= self.plan.groups.len()
             && let Err(cancelled) = self.cancel.close()
         {
             return self.backward(cancelled).await;
@@ -428,7 +427,12 @@ impl<E: Executor> Runner<E> {
     }
 
     fn attempt(&self, index: usize, place: usize, patience: Option<Duration>) -> Attempt<E> {
-        let step = self.plan.groups[index][place].clone();
+        let mut step = self.plan.groups[index][place].clone();
+        if self.left.contains_key(&step.node)
+            && let Some(other) = step.instead.iter().find(|node| !self.left.contains_key(*node))
+        {
+            step.node = other.clone();
+        }
         let returned = self.plan.point_of_no_return;
         let can_do_without = step.soft || step.on_loss != OnLoss::Wait;
         Attempt {

@@ -1,0 +1,111 @@
+//! Rolling upgrades that lose a web node, the coordinator or the load balancer, or meet a node that lies: each is named,
+//! visitors get one version, and the next run heals.
+
+use std::path::PathBuf;
+use std::process::Command;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use crate::lost::Watched;
+use crate::lost_nodes::{end, healed, impatient, lose, node, only, other, put_back};
+use crate::support::{Answer, Cli, Shop, wait_for};
+
+/// The agent may be about to bring a node back by itself.
+fn rolling<'a>(shop: &'a Shop, reference: &str) -> Cli<'a> {
+    let reference = format!("--reference={reference}");
+    shop.cli("developer", ["upgrade:rolling", &reference, "--skip-backup", "-n", "--wait-lock=2m"])
+}
+
+/// Ends what goes on beside, also when a test fails.
+struct Over<'a>(&'a AtomicBool);
+
+impl Drop for Over<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+#[test]
+fn nodes_lost_in_a_rolling_upgrade_are_named_and_healed_by_the_next_run() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let mode = std::os::unix::fs::PermissionsExt::from_mode(0o777);
+    std::fs::set_permissions(folder.path(), mode).expect("open to all");
+    let failpoint = folder.path().join("failpoint");
+    let shop = impatient(vec![("OROCLOUD_FAILPOINT_FILE".into(), failpoint.display().to_string())]);
+    shop.deploy("1.0.0");
+
+    let command = ["upgrade:rolling", "--reference=1.0.1", "--skip-backup", "-n"];
+    let lost = lose(&shop, &failpoint, command, |node| node.kill());
+    only(&shop, other(lost), "1.0.1");
+    node(&shop, lost).start().expect("it comes up");
+
+    // The next run brings it back first. Between its nodes the coordinator dies, and the second one is cut off.
+    std::fs::write(&failpoint, "balancer:return:web1/done").expect("a failpoint");
+    let upgrade = rolling(&shop, "1.0.0").spawn();
+    wait_for("the first node", || !failpoint.exists());
+    let maint = node(&shop, "maint1");
+    wait_for("the coordinator's death", || maint.service("agent").is_ok_and(|agent| agent.pid.is_none()));
+    node(&shop, "web2").cut().expect("it is cut off");
+    maint.start_service("agent").expect("it starts again");
+    let answer = end(&shop, upgrade);
+    assert!(answer.stderr.contains("not on web2"), "{answer:#?}");
+    only(&shop, "web1", "1.0.0");
+    node(&shop, "web2").start().expect("it is let go");
+
+    rolling(&shop, "1.0.1").succeeds();
+    healed(&shop, "1.0.1");
+}
+
+#[test]
+fn a_load_balancer_started_anew_and_nodes_that_lie_in_a_rolling_upgrade() {
+    let shop = impatient(Vec::new());
+    shop.deploy("1.0.0");
+
+    // While it waits for slow answers of the first node.
+    let over = AtomicBool::new(false);
+    let url = format!("{}slow?ms=2000", shop.sandbox.shop_url());
+    let (code, said) = std::thread::scope(|scope| {
+        let _over = Over(&over);
+        for _ in 0..2 {
+            scope.spawn(|| {
+                while !over.load(Ordering::Relaxed) {
+                    let _ = Command::new("curl").args(["--silent", "--max-time", "30", &url]).output();
+                    std::thread::sleep(std::time::Duration::from_millis(20));
+                }
+            });
+        }
+        let mut cli = rolling(&shop, "1.0.1");
+        cli.command.arg("--format=json");
+        let mut upgrade = Watched::start(cli);
+        upgrade.until(["step-started", "balancer:drain:web1"]);
+        node(&shop, "lb1").restart_service("haproxy").expect("it starts again");
+        upgrade.end()
+    });
+    assert_eq!(code, Some(0), "{said:#?}\n{}", shop.logs());
+    healed(&shop, "1.0.1");
+
+    // The second node does not switch: it is left behind.
+    let answer = lying(&shop, "web2", "1.0.0");
+    assert!(answer.stderr.contains("not on web2"), "{answer:#?}");
+    only(&shop, "web1", "1.0.0");
+
+    // The next run heals that one. The first does not switch now, so the other never sees the new version.
+    let answer = lying(&shop, "web1", "1.0.1");
+    assert!(answer.stderr.contains("web1") && answer.stderr.contains("was undone"), "{answer:#?}");
+    healed(&shop, "1.0.0");
+
+    rolling(&shop, "1.0.1").succeeds();
+    healed(&shop, "1.0.1");
+}
+
+/// An upgrade during which the link of a node is put back, again and again; it does not succeed.
+fn lying(shop: &Shop, name: &str, reference: &str) -> Answer {
+    let www: PathBuf = shop.node_dir(name).join("app/www");
+    let old = shop.release_on("web1").expect("a release");
+    let old = www.with_file_name("deploy").join(old.file_name().expect("its name"));
+    let over = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        let _over = Over(&over);
+        scope.spawn(|| put_back(&www, &old, &over));
+        end(shop, rolling(shop, reference).spawn())
+    })
+}
