@@ -20,10 +20,10 @@ use super::{Result, Row, Topic};
 pub const DEPLOY: Topic = Topic { names: &["deploy", "deploy-until-live"], measure: deploy };
 pub const PACKAGE: Topic = Topic { names: &["package-20000"], measure: package };
 
-const NODES: [&str; 2] = ["web1", "web2"];
+pub(super) const NODES: [&str; 2] = ["web1", "web2"];
 
 /// A sandbox whose repository has one more tag, and plain sshds on the web nodes.
-struct Stage {
+pub(super) struct Stage {
     login: Login,
     webs: [PlainSshd; 2],
     /// Both web nodes have a folder of their own at `app` here; `common` is one for both.
@@ -31,10 +31,10 @@ struct Stage {
     runs: Cell<usize>,
     /// The checkout that was tagged.
     source: TempDir,
-    sandbox: Sandbox,
+    pub(super) sandbox: Sandbox,
 }
 
-const TAG: &str = "bench";
+pub(super) const TAG: &str = "bench";
 
 /// Runs git on repositories that belong to other accounts too.
 fn git(folder: &Path, arguments: &[&str]) -> Result<()> {
@@ -47,6 +47,11 @@ fn git(folder: &Path, arguments: &[&str]) -> Result<()> {
 
 impl Stage {
     fn new(files: usize) -> Result<Self> {
+        Self::with_console(files, "#!/usr/bin/env php\n<?php\nexit(0);\n")
+    }
+
+    /// One whose console does this.
+    pub(super) fn with_console(files: usize, console: &str) -> Result<Self> {
         let sandbox = Sandbox::start(Options::default())?;
         let source = tempfile::Builder::new().prefix("orocloud-bench-").tempdir_in("/tmp")?;
         let folder = source.path();
@@ -62,7 +67,7 @@ impl Stage {
                 ".",
             ],
         )?;
-        fs::write(folder.join("bin/console"), "#!/usr/bin/env php\n<?php\nexit(0);\n")?;
+        fs::write(folder.join("bin/console"), console)?;
         fs::write(folder.join("public/index.php"), "<?php\necho 'nothing';\n")?;
         fs::write(
             folder.join("orocloud.yaml"),
@@ -91,15 +96,20 @@ impl Stage {
     }
 
     /// Deploys it, for the first time on this sandbox.
-    fn deploy(&self) -> Result<f64> {
+    pub(super) fn deploy(&self) -> Result<f64> {
+        self.brings("deploy")
+    }
+
+    /// Runs a command that brings its tag.
+    pub(super) fn brings(&self, name: &str) -> Result<f64> {
         let maint = real_address(&self.sandbox, "maint1", SSH_PORT)?;
         let mut command = cli(&self.sandbox, maint)?;
-        command.args(["deploy", &format!("--reference={TAG}"), "-n"]);
+        command.args([name, &format!("--reference={TAG}"), "-n"]);
         Ok(run(&mut command)?.wall.as_secs_f64())
     }
 
     /// The source as a repository that the account of all calls may read.
-    fn bare_repository(&self) -> Result<PathBuf> {
+    pub(super) fn bare_repository(&self) -> Result<PathBuf> {
         let common = self.place.path().join("common");
         let repository = common.join("shop.git");
         let (from, to) = (self.source.path().to_string_lossy(), repository.to_string_lossy());
@@ -152,7 +162,7 @@ fn deploy() -> Result<Vec<Row>> {
         live.push(took - seconds_of(&stage.sandbox.journal_dir(), |step| step.starts_with("backup:"))?);
         Ok(took)
     };
-    let (ours, reference) = in_turns(3, own, || capistrano(&other, &repository))?;
+    let (ours, reference) = in_turns(3, own, || Capistrano::new(&other, &repository)?.deploy())?;
     let row = |name, ours, command: &str| Row {
         name,
         unit: "s",
@@ -172,41 +182,53 @@ fn deploy() -> Result<Vec<Row>> {
 }
 
 /// Capistrano's own flow, with the same commands.
-fn capistrano(stage: &Stage, repository: &Path) -> Result<f64> {
-    let project = tempfile::tempdir()?;
-    fs::create_dir_all(project.path().join("config/deploy"))?;
-    fs::write(
-        project.path().join("Capfile"),
-        "require 'capistrano/setup'\nrequire 'capistrano/deploy'\nrequire 'capistrano/scm/git'\ninstall_plugin Capistrano::SCM::Git\n",
-    )?;
-    fs::write(
-        project.path().join("config/deploy.rb"),
-        format!(
-            "set :application, 'shop'\nset :repo_url, 'file://{}'\nset :branch, '{TAG}'\nset :log_level, :info\nset :format_options, log_file: nil\n\
+pub(super) struct Capistrano {
+    project: TempDir,
+}
+
+impl Capistrano {
+    /// One that deploys to a place of its own, from this repository.
+    pub(super) fn new(stage: &Stage, repository: &Path) -> Result<Self> {
+        let project = tempfile::tempdir()?;
+        fs::create_dir_all(project.path().join("config/deploy"))?;
+        fs::write(
+            project.path().join("Capfile"),
+            "require 'capistrano/setup'\nrequire 'capistrano/deploy'\nrequire 'capistrano/scm/git'\ninstall_plugin Capistrano::SCM::Git\n",
+        )?;
+        fs::write(
+            project.path().join("config/deploy.rb"),
+            format!(
+                "set :application, 'shop'\nset :repo_url, 'file://{}'\nset :branch, '{TAG}'\nset :log_level, :info\nset :format_options, log_file: nil\n\
              namespace :deploy do\n  after :updated, :build do\n    on roles(:web) do\n      within release_path do\n        execute :composer, '--no-interaction', 'about'\n        execute :php, 'bin/console', 'cache:warmup'\n      end\n    end\n  end\nend\n",
-            repository.display()
-        ),
-    )?;
-    let mut servers = String::new();
-    for sshd in &stage.webs {
-        servers.push_str(&format!(
-            "server '{}', user: '{}', roles: %w[web], port: {}\n",
-            sshd.address.ip(),
-            stage.login.user,
-            sshd.address.port()
-        ));
+                repository.display()
+            ),
+        )?;
+        let mut servers = String::new();
+        for sshd in &stage.webs {
+            servers.push_str(&format!(
+                "server '{}', user: '{}', roles: %w[web], port: {}\n",
+                sshd.address.ip(),
+                stage.login.user,
+                sshd.address.port()
+            ));
+        }
+        fs::write(
+            project.path().join("config/deploy/production.rb"),
+            format!(
+                "{servers}set :deploy_to, '{}'\nset :ssh_options, keys: ['{}'], keys_only: true, use_agent: false, auth_methods: %w[publickey], verify_host_key: :never, config: false\n",
+                stage.fresh().display(),
+                stage.login.key().display()
+            ),
+        )?;
+        Ok(Self { project })
     }
-    fs::write(
-        project.path().join("config/deploy/production.rb"),
-        format!(
-            "{servers}set :deploy_to, '{}'\nset :ssh_options, keys: ['{}'], keys_only: true, use_agent: false, auth_methods: %w[publickey], verify_host_key: :never, config: false\n",
-            stage.fresh().display(),
-            stage.login.key().display()
-        ),
-    )?;
-    let mut command = Command::new("cap");
-    command.args(["production", "deploy"]).current_dir(project.path()).env("HOME", project.path());
-    Ok(run(&mut command)?.wall.as_secs_f64())
+
+    pub(super) fn deploy(&self) -> Result<f64> {
+        let project = self.project.path();
+        let mut command = Command::new("cap");
+        command.args(["production", "deploy"]).current_dir(project).env("HOME", project);
+        Ok(run(&mut command)?.wall.as_secs_f64())
+    }
 }
 
 fn package() -> Result<Vec<Row>> {

@@ -13,6 +13,7 @@ mod measure;
 mod plain_sshd;
 mod restore;
 mod startup;
+mod upgrades;
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -74,6 +75,9 @@ const TOPICS: &[Topic] = &[
     restore::TOPIC,
     deployment::DEPLOY,
     deployment::PACKAGE,
+    upgrades::SOURCE,
+    upgrades::MAINTENANCE,
+    upgrades::ROLLING,
 ];
 
 /// Measures.
