@@ -29,6 +29,11 @@ fn branch(shop: &Shop, name: &str, files: &[(&str, &str)]) {
 
 /// A console command `oro:hostile` that does this, and a configuration whose upgrade runs it.
 fn update_that(shop: &Shop, name: &str, php: &str) {
+    version_that(shop, name, "upgrade_commands: ['oro:hostile']", php);
+}
+
+/// The same with this in the `deployment` part of orocloud.yaml.
+fn version_that(shop: &Shop, name: &str, deployment: &str, php: &str) {
     let command = format!(
         "<?php\nnamespace Acme\\Shop\\Console;\n\
          use Symfony\\Component\\Console\\Input\\InputInterface;\n\
@@ -37,11 +42,11 @@ fn update_that(shop: &Shop, name: &str, php: &str) {
          protected static $defaultName = 'oro:hostile';\n\
          protected function execute(InputInterface $input, OutputInterface $output): int {{ {php} return 0; }}\n}}\n"
     );
-    let configuration = "orocloud_options:\n  deployment:\n    upgrade_commands:\n      - 'oro:hostile'\n";
+    let configuration = format!("orocloud_options:\n  deployment:\n    {deployment}\n");
     branch(
         shop,
         name,
-        &[("VERSION", name), ("orocloud.yaml", configuration), ("src/Console/HostileCommand.php", &command)],
+        &[("VERSION", name), ("orocloud.yaml", &configuration), ("src/Console/HostileCommand.php", &command)],
     );
 }
 
@@ -78,11 +83,15 @@ fn updates_that_hang_die_or_talk_without_end() {
          rename($this->settings->cacheFolder . '/.forked', $this->settings->cacheFolder . '/forked');\
          while (true) { sleep(1000); }",
     );
-    let hanging = upgrade("hangs").spawn();
+    let mut hanging = upgrade("hangs");
+    hanging.command.args(["--downtime-duration=30m", "--downtime-comment=new prices"]);
+    let hanging = hanging.spawn();
     wait_for("the update", || in_cache(&shop, "forked").is_some());
     let forked = fs::read_to_string(in_cache(&shop, "forked").expect("its file")).expect("a process id");
     assert!(fs::exists(format!("/proc/{forked}")).expect("/proc"), "{forked} runs");
     assert_eq!(shop.page().0, 503);
+    let told = shop.cli("viewer", ["maintenance:status"]).succeeds();
+    assert!(told.stdout.contains(": new prices") && told.stdout.contains("until "), "{told:#?}");
     let running = shop.cli("viewer", ["operation:list", "--format=json"]).succeeds().json();
     let id = running["items"][0]["id"].as_str().expect("an operation").to_owned();
     shop.cli("developer", ["operation:cancel", &id, "-n"]).succeeds();
@@ -106,9 +115,7 @@ fn updates_that_hang_die_or_talk_without_end() {
     upgrade("talks").succeeds();
     let list = shop.cli("viewer", ["log:list", "--format=json"]).succeeds().json();
     let talked = list["items"][0]["id"].as_str().expect("an operation").to_owned();
-    let journal =
-        shop.sandbox.journal_dir().join(shop.sql("select to_char(now() at time zone 'UTC', 'YYYY-MM')"));
-    let kept = fs::metadata(journal.join(&talked).join("events.ndjson")).map_or(0, |file| file.len());
+    let kept = journal_size(&shop, &talked);
     assert!(kept < 30_000_000, "{kept} bytes are kept");
     let view = shop.cli("viewer", ["log:view", &talked, "-v"]).succeeds();
     assert!(
@@ -118,14 +125,129 @@ fn updates_that_hang_die_or_talk_without_end() {
 }
 
 #[test]
+fn an_upgrade_is_cancelled_in_each_kind_of_step() {
+    let shop = Shop::start();
+    shop.deploy("1.0.0");
+    let folder = tempfile::tempdir().expect("a folder");
+    fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o777)).expect("open to all");
+    let at = |name: &str| folder.path().join(name);
+    let script = format!("touch {}; sleep 1000", at("builds").display());
+    branch(&shop, "builds", &[("composer.json", &composer(&script))]);
+    let php = |name: &str| {
+        let (begun, go) = (at(name).display().to_string(), at("go").display().to_string());
+        format!("touch('{begun}'); while (!file_exists('{go}')) {{ usleep(50000); }}")
+    };
+    for name in ["pre_upgrade", "pre_maintenance", "post_upgrade"] {
+        version_that(&shop, name, &format!("{name}_commands: ['oro:hostile']"), &php(name));
+    }
+    let cancel = |id: &str| shop.cli("developer", ["operation:cancel", id, "-n"]);
+    let running = || {
+        let list = shop.cli("viewer", ["operation:list", "--format=json"]).succeeds().json();
+        list["items"][0]["id"].as_str().expect("an operation").to_owned()
+    };
+    let begin = |name: &str| {
+        let reference = format!("--reference={name}");
+        let upgrade = shop.cli("developer", ["upgrade", &reference, "--skip-backup", "-n"]).spawn();
+        wait_for(name, || at(name).exists());
+        upgrade
+    };
+    for name in ["builds", "pre_upgrade", "pre_maintenance"] {
+        let upgrade = begin(name);
+        cancel(&running()).succeeds();
+        let output = upgrade.wait_with_output().expect("its end");
+        assert_eq!(output.status.code(), Some(7), "{name}: {}", String::from_utf8_lossy(&output.stderr));
+        as_before(&shop, name);
+        wait_for("the end of what ran", || {
+            let running = Command::new("pgrep").args(["-f", &at(name).display().to_string()]).output();
+            running.expect("pgrep").stdout.is_empty()
+        });
+    }
+    // Visitors see the new version: it is told that it is too late, and nothing changes.
+    let upgrade = begin("post_upgrade");
+    let late = cancel(&running()).ends_with(7);
+    assert!(late.stderr.contains("too late to cancel"), "{late:#?}");
+    fs::write(at("go"), "").expect("the word");
+    let output = upgrade.wait_with_output().expect("its end");
+    assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
+    assert_eq!(shop.version_on("web2"), "post_upgrade");
+}
+
+/// The most memory that a node's agent has ever had, in megabytes.
+fn peak(shop: &Shop, node: &str) -> u64 {
+    let pid = shop.sandbox.node(node).expect("a node").service("agent").expect("its agent").pid;
+    let status = fs::read_to_string(format!("/proc/{}/status", pid.expect("a process"))).expect("its status");
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("its peak");
+    line.trim().trim_end_matches(" kB").parse::<u64>().expect("a number") / 1024
+}
+
+#[test]
+#[ignore = "slow: cargo xtask test --all"]
+fn an_installation_that_prints_a_gigabyte() {
+    let shop = Shop::start();
+    version_that(
+        &shop,
+        "talks",
+        "install_commands: ['oro:install', 'oro:hostile']",
+        "$block = str_repeat(str_repeat('x', 1023) . \"\\n\", 1024); fwrite(STDOUT, \"it begins\\n\");\
+         for ($i = 0; $i < 1024; ++$i) { fwrite(STDOUT, $block); } fwrite(STDOUT, \"it ends\\n\");",
+    );
+    let before = ["maint1", "web1"].map(|node| peak(&shop, node));
+    let begun = std::time::Instant::now();
+    let deploy = shop.cli("developer", ["deploy", "--reference=talks", "-n", "--detach"]).succeeds();
+    let id = deploy.text().split_whitespace().find(|word| word.len() == 26).expect("its id").to_owned();
+    let end = std::time::Instant::now() + std::time::Duration::from_secs(600);
+    while shop.release_on("web1").is_none() {
+        assert!(std::time::Instant::now() < end, "it prints without end: {}", shop.logs());
+        std::thread::sleep(std::time::Duration::from_millis(500));
+    }
+    shop.cli("viewer", ["operation:wait", &id]).succeeds();
+    let after = ["maint1", "web1"].map(|node| peak(&shop, node));
+    eprintln!("{:?}, from {before:?} to {after:?} MB", begun.elapsed());
+    for (before, after) in before.into_iter().zip(after) {
+        assert!(after < before + 150, "from {before} to {after} MB");
+    }
+    let kept = journal_size(&shop, &id);
+    assert!(kept < 30_000_000, "{kept} bytes are kept");
+    let view = shop.cli("viewer", ["log:view", &id, "-v"]).succeeds();
+    assert!(view.text().contains("it begins") && view.text().contains("it ends"), "both ends are kept");
+}
+
+fn journal_size(shop: &Shop, id: &str) -> u64 {
+    let month = shop.sql("select to_char(now() at time zone 'UTC', 'YYYY-MM')");
+    let file = shop.sandbox.journal_dir().join(month).join(id).join("events.ndjson");
+    fs::metadata(file).map_or(0, |file| file.len())
+}
+
+#[test]
+fn extensions_that_a_release_asks_for_come_with_it_and_go_with_its_failure() {
+    let shop = Shop::start();
+    shop.deploy("1.0.0");
+    let extensions = || shop.sql("select count(*) from pg_extension where extname in ('pgcrypto', 'hstore')");
+    let asks = "db_extensions: ['pgcrypto', 'hstore']";
+    version_that(&shop, "fails", &format!("{asks}\n    upgrade_commands: ['oro:hostile']"), "return 1;");
+    let failed = shop.cli("developer", ["upgrade", "--reference=fails", "--skip-backup", "-n"]).ends_with(1);
+    assert!(failed.stderr.contains("has the extension pgcrypto now"), "{failed:#?}");
+    as_before(&shop, "an update that fails");
+    assert_eq!(extensions(), "0", "as it was");
+
+    version_that(&shop, "asks", asks, "");
+    shop.cli("developer", ["upgrade:source", "--reference=asks", "--dry-run", "-n"]).succeeds();
+    shop.cli("developer", ["upgrade:rolling", "--reference=asks", "--skip-backup", "-n"]).succeeds();
+    assert_eq!(shop.version_on("web1"), "asks");
+    assert_eq!(extensions(), "2");
+}
+
+/// A composer.json whose installation runs this.
+fn composer(script: &str) -> String {
+    format!(
+        r#"{{"name":"acme/shop","type":"project","repositories":[{{"packagist.org":false}}],"require":{{"php":">=8.1","ext-pdo":"*","ext-pdo_pgsql":"*"}},"autoload":{{"psr-4":{{"Acme\\Shop\\":"src/"}}}},"scripts":{{"post-install-cmd":"{script}"}}}}"#
+    )
+}
+
+#[test]
 fn builds_that_fail_and_references_that_move() {
     let shop = Shop::start();
     shop.deploy("1.0.0");
-    let composer = |script: &str| {
-        format!(
-            r#"{{"name":"acme/shop","type":"project","repositories":[{{"packagist.org":false}}],"require":{{"php":">=8.1","ext-pdo":"*","ext-pdo_pgsql":"*"}},"autoload":{{"psr-4":{{"Acme\\Shop\\":"src/"}}}},"scripts":{{"post-install-cmd":"{script}"}}}}"#
-        )
-    };
     branch(&shop, "fails", &[("composer.json", &composer("echo no such license >&2; exit 3"))]);
     let failed = shop.cli("developer", ["upgrade:source", "--reference=fails", "-n"]).ends_with(1);
     assert!(

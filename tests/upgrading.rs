@@ -84,10 +84,17 @@ fn a_rollback_goes_to_the_last_good_release_while_the_schema_is_the_same() {
     shop.deploy("1.0.0");
     let nowhere = shop.cli("developer", ["release:rollback", "-n"]).ends_with(7);
     assert!(nowhere.stderr.contains("nothing to go back to"), "{nowhere:#?}");
-    for _ in 0..2 {
+    let good = shop.release_on("web1").expect("a release");
+    // As many failures as releases are kept, and then one that cleans up.
+    for _ in 0..5 {
         shop.cli("developer", ["upgrade:source", "--reference=1.0.2-badconfig", "-n"]).ends_with(1);
     }
     shop.cli("developer", ["upgrade:source", "--reference=1.0.1", "-n"]).succeeds();
+    for node in ["web1", "web2"] {
+        let kept = std::fs::read_dir(shop.node_dir(node).join("app/deploy")).expect("releases");
+        let kept: Vec<_> = kept.flatten().map(|release| release.file_name()).collect();
+        assert!(kept.len() == 2 && kept.iter().any(|name| Some(&**name) == good.file_name()), "{kept:?}");
+    }
 
     let back = shop.cli("developer", ["release:rollback", "-n"]).succeeds();
     for node in ["web1", "web2"] {

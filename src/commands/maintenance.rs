@@ -212,6 +212,7 @@ fn who(page: &MaintenancePage) -> Vec<String> {
             need.comment.as_ref().map_or_else(String::new, |text| format!(": {}", escape::strip(text)));
         lines.push(format!("for the operation {}{comment}", need.operation));
         lines.push(format!("since {}", moment::in_words(need.since, &local)));
+        lines.extend(need.until.map(|until| format!("until {}", moment::in_words(until, &local))));
     }
     lines
 }

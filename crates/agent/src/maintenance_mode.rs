@@ -8,7 +8,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use orocloud_protocol::CallError;
 use orocloud_protocol::maintenance::{MaintenancePage, PageOrder};
 use serde::{Deserialize, Serialize};
@@ -109,17 +109,25 @@ impl PageFile {
     }
 }
 
+/// So many seconds later.
+pub fn until(since: Timestamp, seconds: u64) -> Timestamp {
+    let seconds = i64::try_from(seconds).unwrap_or(i64::MAX);
+    since.checked_add(SignedDuration::from_secs(seconds)).unwrap_or(Timestamp::MAX)
+}
+
 /// Who wants the page, for a person: `by otto since …, until …: comment`.
 pub fn words(page: &MaintenancePage) -> Option<String> {
     let comment =
         |comment: &Option<String>| comment.as_ref().map(|text| format!(": {text}")).unwrap_or_default();
+    let until = |until: Option<Timestamp>| until.map(|at| format!(", until {at:.0}")).unwrap_or_default();
     let ordered = page.ordered.as_ref().map(|order| {
-        let until = order.until.map(|until| format!(", until {until:.0}")).unwrap_or_default();
+        let until = until(order.until);
         let kind = if order.emergency { " as an emergency" } else { "" };
         format!("by {}{kind} since {:.0}{until}{}", order.by, order.since, comment(&order.comment))
     });
     let needed = page.needed.as_ref().map(|need| {
-        format!("by operation {} since {:.0}{}", need.operation, need.since, comment(&need.comment))
+        let until = until(need.until);
+        format!("by operation {} since {:.0}{until}{}", need.operation, need.since, comment(&need.comment))
     });
     match (ordered, needed) {
         (Some(ordered), Some(needed)) => Some(format!("{ordered}; and {needed}")),
@@ -142,6 +150,7 @@ mod tests {
         PageNeed {
             operation: CallId::from_parts(1_700_000_000_000, 1),
             since: Timestamp::UNIX_EPOCH,
+            until: None,
             comment: Some("an upgrade".into()),
         }
     }
@@ -205,6 +214,10 @@ mod tests {
             "by otto since 1970-01-01T00:00:00Z, until 1970-01-01T01:00:00Z: new disks"
         );
         let emergency = PageOrder { until: None, comment: None, emergency: true, ..order() };
+        let announced = PageNeed { until: Some(until(Timestamp::UNIX_EPOCH, 1800)), ..need() };
+        let announced = page(None, Some(announced)).unwrap();
+        assert!(announced.ends_with("T00:00:00Z, until 1970-01-01T00:30:00Z: an upgrade"), "{announced}");
+        assert_eq!(until(Timestamp::UNIX_EPOCH, u64::MAX), Timestamp::MAX);
         let both = page(Some(emergency), Some(need())).unwrap();
         assert!(both.starts_with("by otto as an emergency since 1970"), "{both}");
         assert!(both.contains("; and by operation ") && both.ends_with(": an upgrade"), "{both}");

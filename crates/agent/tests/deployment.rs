@@ -163,7 +163,7 @@ async fn a_plan_puts_the_shop_on_every_node_and_the_page_can_be_put_before_it() 
 
 /// The page goes up once what was accepted before is answered, and comes down to what was there before.
 async fn maintenance(rig: &mut Rig, url: &str) {
-    let on = rig.step("web1", StepAction::MaintenanceOn { comment: Some("restore".into()) });
+    let on = rig.step("web1", StepAction::MaintenanceOn { comment: Some("restore".into()), duration: None });
     let restore = rig.step("web1", StepAction::MaintenanceRestore {});
     let slow = format!("{url}slow?ms=1500");
     let began = Instant::now();

@@ -164,6 +164,9 @@ pub struct PageNeed {
     pub operation: CallId,
     /// Since when.
     pub since: Timestamp,
+    /// Until when it was announced to last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub until: Option<Timestamp>,
     /// What is done meanwhile.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub comment: Option<String>,

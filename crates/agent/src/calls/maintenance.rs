@@ -1,6 +1,6 @@
 //! `maintenance:on|off|status` and `emergency:on|off`; and the page as a part of other operations.
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use orocloud_protocol::maintenance::{
     EmergencyOff, EmergencyOffParams, EmergencyOn, MaintenancePage, ModeAnswer, NodePage, Off, OffParams, On,
     OnParams, PageOrder, StatusAnswer, StatusParams,
@@ -13,15 +13,15 @@ use super::backup::point::step;
 use super::status::ask_all;
 use super::{Context, Done, OperationCall, quoted, service};
 use crate::environment::Agent;
-use crate::maintenance_mode::PageFile;
+use crate::maintenance_mode::{PageFile, until};
 use crate::operations::plan::{OnLoss, OperationPlan, Step};
 use crate::releases;
 use crate::server::DaemonRef;
 use crate::withheld::Withheld;
 
 /// Puts up the page for an operation, and waits until no request of the application is in flight.
-pub fn page_up(maint: &NodeName, webs: &[NodeName], comment: &str) -> Vec<Vec<Step>> {
-    let action = || StepAction::MaintenanceOn { comment: Some(comment.to_owned()) };
+pub fn page_up(maint: &NodeName, webs: &[NodeName], comment: &str, duration: Option<u64>) -> Vec<Vec<Step>> {
+    let action = || StepAction::MaintenanceOn { comment: Some(comment.to_owned()), duration };
     everywhere("maintenance:on", maint, webs, action)
 }
 
@@ -69,10 +69,7 @@ fn order(
         return Err(CallError::usage("a downtime with a duration needs a comment")
             .hint("say why: --downtime-comment=\"new hardware\""));
     }
-    let until = params.duration.map(|seconds| {
-        let seconds = i64::try_from(seconds).unwrap_or(i64::MAX);
-        now.checked_add(SignedDuration::from_secs(seconds)).unwrap_or(Timestamp::MAX)
-    });
+    let until = params.duration.map(|seconds| until(now, seconds));
     let new = PageOrder {
         by: by.to_owned(),
         operation: Some(operation),

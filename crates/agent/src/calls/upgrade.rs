@@ -96,6 +96,11 @@ impl Ground<'_> {
         if self.params.skip_cache_rebuild { Vec::new() } else { self.order.warm() }
     }
 
+    /// What the database lacks that the new release asks for. The dry run of the update may need it.
+    fn extensions(&self) -> Step {
+        step("database:extensions", &self.order.places.db, StepAction::DatabaseExtensions {})
+    }
+
     fn hook(&self, name: &str, hook: Hook) -> Result<Vec<Step>, CallError> {
         Ok(vec![self.order.console(name, ConsoleCommands::Hook(hook))?])
     }
@@ -125,8 +130,8 @@ impl Ground<'_> {
         let places = order.places;
         // The database is copied while composer works; both are done before anything can be seen.
         let copies = point.map(|point| point.copies(places)).unwrap_or_default();
-        let publication = point.map(|point| point.publication(places)).into_iter().collect();
-        let mut groups = self.prepare(copies, publication);
+        let publication = point.map(|point| point.publication(places));
+        let mut groups = self.prepare(copies, publication.into_iter().chain([self.extensions()]).collect());
         groups.push(vec![order.console("update:preview", ConsoleCommands::UpdatePreview)?]);
         groups.push(self.hook("hooks:pre-upgrade", Hook::PreUpgrade)?);
         groups.push(self.warm());
@@ -135,7 +140,7 @@ impl Ground<'_> {
             Some(comment) => comment.to_string(),
             None => format!("the shop is upgraded to {}", order.reference),
         };
-        groups.extend(page_up(&places.maint, &places.webs, &comment));
+        groups.extend(page_up(&places.maint, &places.webs, &comment, self.params.downtime_duration));
         groups.extend(service::stopping(order.environment, ServiceHolder::Operation));
         groups.push(vec![step(
             "database:watch",

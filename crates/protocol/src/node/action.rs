@@ -210,6 +210,9 @@ pub enum StepAction {
     MaintenanceOn {
         /// What is done meanwhile.
         comment: Option<String>,
+        /// How many seconds it was announced to take.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        duration: Option<u64>,
     },
     /// Takes down the page that operations have put up; a person's stays.
     MaintenanceRestore {},
@@ -265,6 +268,9 @@ pub enum StepAction {
         /// Extensions to create.
         extensions: Vec<String>,
     },
+    /// Creates the extensions that the release on its way asks for and the database does not have. Its undo drops those
+    /// that it created and nothing uses yet.
+    DatabaseExtensions {},
     /// Commits a marker transaction, switches the WAL and waits until it is archived. Output: [`super::Marker`].
     DatabaseMarker {},
     /// Takes a database backup. Output: [`crate::backup::DatabaseBackup`].

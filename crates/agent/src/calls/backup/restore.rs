@@ -361,7 +361,7 @@ impl Steps<'_> {
         let mut groups = self.aside();
         groups.push(vec![step("restore:begin", &places.maint, self.begin())]);
         if self.facts.known.code.is_some() {
-            groups.extend(page_up(&places.maint, &places.webs, "a backup is being restored"));
+            groups.extend(page_up(&places.maint, &places.webs, "a backup is being restored", None));
             groups.extend(service::stopping(self.facts.environment, ServiceHolder::Operation));
         }
         if let Some(media) = &self.decision.media {

@@ -18,8 +18,8 @@ impl Ground<'_> {
     fn rolling(&self, point: Option<&PointOrder<'_>>) -> Result<OperationPlan, CallError> {
         let order = &self.order;
         let copies = point.map(|point| point.copies(order.places)).unwrap_or_default();
-        let publication = point.map(|point| point.publication(order.places)).into_iter().collect();
-        let mut groups = self.prepare(copies, publication);
+        let publication = point.map(|point| point.publication(order.places));
+        let mut groups = self.prepare(copies, publication.into_iter().chain([self.extensions()]).collect());
         groups.push(vec![order.console("update:preview", ConsoleCommands::UpdatePreview)?]);
         groups.push(self.hook("hooks:pre-upgrade", Hook::PreUpgrade)?);
         groups.push(self.warm());

@@ -13,7 +13,7 @@ use tokio::time::{Instant, sleep};
 use super::{Action, ActionContext};
 use crate::engines::{http, nginx, php_fpm};
 use crate::environment::Web;
-use crate::maintenance_mode::PageFile;
+use crate::maintenance_mode::{PageFile, until};
 use crate::releases;
 
 /// How long requests may take that were accepted before.
@@ -85,13 +85,17 @@ fn touched(context: &ActionContext<'_>) -> Result<bool, CallError> {
 pub struct On<'a> {
     /// What is done meanwhile.
     pub comment: Option<&'a str>,
+    /// How many seconds it was announced to take.
+    pub duration: Option<u64>,
 }
 
 impl Action for On<'_> {
     async fn act(&self, context: &ActionContext<'_>) -> Result<Value, CallError> {
+        let since = Timestamp::now();
         let need = PageNeed {
             operation: context.operation,
-            since: Timestamp::now(),
+            since,
+            until: self.duration.map(|seconds| until(since, seconds)),
             comment: self.comment.map(str::to_owned),
         };
         let before = change(context, |page| {

@@ -5,6 +5,7 @@ mod balancer;
 mod bring;
 mod console;
 pub mod database;
+mod extensions;
 mod frontend;
 pub mod maintenance;
 pub mod media;
@@ -185,6 +186,7 @@ pub async fn run(
         StepAction::DatabaseWatch { before, webs, open } => {
             carry_out(&watch::Watch { before, webs, open: *open }, phase, context).await
         }
+        StepAction::DatabaseExtensions {} => carry_out(&extensions::Extensions {}, phase, context).await,
         StepAction::DatabaseSchema {} => carry_out(&watch::Schema {}, phase, context).await,
         StepAction::ReleaseSwitch { release, previous } => {
             carry_out(&release::Switch { release, previous: previous.as_ref() }, phase, context).await
@@ -199,8 +201,9 @@ pub async fn run(
         StepAction::FrontendCheck { release } => {
             carry_out(&frontend::Check { release }, phase, context).await
         }
-        StepAction::MaintenanceOn { comment } => {
-            carry_out(&maintenance::On { comment: comment.as_deref() }, phase, context).await
+        StepAction::MaintenanceOn { comment, duration } => {
+            let action = maintenance::On { comment: comment.as_deref(), duration: *duration };
+            carry_out(&action, phase, context).await
         }
         StepAction::MaintenanceOrder(change) => carry_out(&maintenance::Order(change), phase, context).await,
         StepAction::MaintenanceHold { page } => carry_out(&maintenance::Hold { page }, phase, context).await,
