@@ -58,12 +58,21 @@ impl Local {
     }
 }
 
+/// What the system tells of a process under this name.
+fn told_of(pid: i32, name: &str) -> f64 {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).expect("it runs");
+    let line = status.lines().find(|line| line.starts_with(name)).expect("it is told");
+    line.split_whitespace().nth(1).and_then(|number| number.parse().ok()).expect("a number")
+}
+
 /// Megabytes that a process has in memory.
 fn memory(pid: i32) -> f64 {
-    let status = fs::read_to_string(format!("/proc/{pid}/status")).expect("it runs");
-    let line = status.lines().find(|line| line.starts_with("VmRSS:")).expect("its size");
-    let kilobytes: f64 = line.split_whitespace().nth(1).and_then(|size| size.parse().ok()).expect("a number");
-    kilobytes / 1024.0
+    told_of(pid, "VmRSS:") / 1024.0
+}
+
+fn agent_of(shop: &Shop) -> i32 {
+    let agent = shop.sandbox.node("maint1").expect("maint1").service("agent").expect("its state");
+    agent.pid.expect("it runs")
 }
 
 /// Lets this account call maint1's agent, and gives that a log of its own, so that reading it takes no other node.
@@ -118,7 +127,14 @@ fn call_once(socket: &Path) {
 fn sixty_four_callers_get_answers_while_forty_others_read_nothing() {
     let shop = Shop::start();
     let socket = prepare(&shop);
+    let agent = agent_of(&shop);
+    call_once(&socket);
+    let (alone, threads) = (memory(agent), told_of(agent, "Threads:"));
     let tails = slow_tails(&socket, 4);
+    let size = memory(agent);
+    assert!(size < alone + 40.0, "{alone:.1} MB alone, {size:.1} MB with 40 tails");
+    // Nor does one that waits for its reader hold a thread: those are few, and all calls need them.
+    wait_for("the end of threads that read", || told_of(agent, "Threads:") < threads + 30.0);
     thread::scope(|scope| {
         let callers: Vec<_> = (0..64).map(|_| scope.spawn(|| call_once(&socket))).collect();
         callers.into_iter().for_each(|caller| caller.join().expect("an answer"));
@@ -134,8 +150,7 @@ fn sixty_four_callers_get_answers_while_forty_others_read_nothing() {
 fn calls_and_slow_readers_cost_the_agent_no_more_the_longer_it_runs() {
     let shop = Shop::start();
     let socket = prepare(&shop);
-    let agent = shop.sandbox.node("maint1").expect("maint1").service("agent").expect("its state");
-    let agent = agent.pid.expect("it runs");
+    let agent = agent_of(&shop);
 
     let mut caller = Local::connect(&socket);
     let mut call = |times: usize| {
@@ -160,7 +175,7 @@ fn calls_and_slow_readers_cost_the_agent_no_more_the_longer_it_runs() {
             size
         })
         .collect();
-    assert!(rounds[0] < 400.0, "MB with 200 tails: {rounds:.1?}");
-    // What the allocator has kept by the second round it uses again.
-    assert!(rounds[4] < rounds[1] + 25.0, "MB with 200 tails, one round after another: {rounds:.1?}");
+    eprintln!("MB after 1,000 calls {first:.1}, after 11,000 {later:.1}, with 200 tails {rounds:.1?}");
+    assert!(rounds[0] < later + 120.0, "{later:.1} MB, with 200 tails: {rounds:.1?}");
+    assert!(rounds[4] < rounds[0] + 10.0, "MB with 200 tails, one round after another: {rounds:.1?}");
 }

@@ -9,6 +9,7 @@ pub mod child;
 pub mod engines;
 pub mod environment;
 pub mod files;
+mod heap;
 pub mod keeper;
 pub mod log;
 pub mod maintenance_mode;

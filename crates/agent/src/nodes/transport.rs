@@ -26,6 +26,9 @@ const GREETING_LIMIT: Duration = Duration::from_secs(12);
 const KEPT: usize = 2;
 const KEPT_FOR: Duration = Duration::from_secs(120);
 
+/// Bytes on the way between this agent and itself.
+const HERE: usize = 32 * 1024;
+
 /// Bytes of one frame of bulk data.
 const FRAME: usize = 256 * 1024;
 
@@ -257,7 +260,7 @@ impl Nodes {
             .get()
             .and_then(Weak::upgrade)
             .ok_or_else(|| CallError::internal("the agent ends"))?;
-        let (near, far) = tokio::io::duplex(256 * 1024);
+        let (near, far) = tokio::io::duplex(HERE);
         let (reader, writer) = tokio::io::split(far);
         tokio::spawn(
             async move { serve_connection(daemon, reader, writer, None, Origin::Coordinator).await },

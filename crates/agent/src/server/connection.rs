@@ -101,6 +101,8 @@ pub(super) async fn serve_from(
     outlet.finish();
     // A client that takes nothing more cannot hold the connection for ever.
     let _ = tokio::time::timeout(Duration::from_secs(60), writing).await;
+    drop(connection);
+    crate::heap::freed();
 }
 
 struct Connection {

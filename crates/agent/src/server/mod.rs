@@ -23,6 +23,7 @@ pub use outlet::Gone;
 
 use crate::calls;
 use crate::environment::Agent;
+use crate::heap;
 use crate::nodes::executor::NodeExecutor;
 use crate::nodes::steps::Steps;
 use crate::nodes::transport::Nodes;
@@ -104,6 +105,7 @@ impl std::fmt::Debug for Daemon {
 
 /// Runs the daemon until TERM or INT; the second one does not wait for what runs.
 pub fn serve(config: &Path) -> Result<(), String> {
+    heap::limit();
     let config = Agent::load(config)?;
     for folder in [&config.state, &config.run, &config.log] {
         std::fs::create_dir_all(folder).map_err(|error| format!("{}: {error}", folder.display()))?;
@@ -138,6 +140,7 @@ async fn run(config: Agent, processes: Processes) -> Result<(), String> {
     }
     let accepting = tokio::spawn(listeners.accept(daemon.clone(), stop.clone()));
     tokio::spawn(crate::nodes::services::hold(daemon.node.clone()));
+    tokio::spawn(heap::give_back());
     if coordinator {
         // The first look at a long journal takes a while that no caller should have to wait.
         let operations = Arc::clone(&daemon.operations);

@@ -8,7 +8,7 @@ use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 /// Bytes that may wait.
-const ROOM: usize = 64 * 1024;
+const ROOM: usize = 32 * 1024;
 
 /// One connection's way out.
 #[derive(Debug, Default)]
@@ -123,7 +123,7 @@ mod tests {
         });
         let line = [b'x'; 1000];
         let mut sent = 0;
-        // 64 KiB wait here, as many are being written, 1 KiB is in the pipe: more is not taken.
+        // 32 KiB wait here, as many are being written, 1 KiB is in the pipe: more is not taken.
         while tokio::time::timeout(Duration::from_millis(200), outlet.send(&line)).await.is_ok() {
             sent += 1;
             assert!(sent < 200);

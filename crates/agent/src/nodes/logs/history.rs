@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::io;
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -12,6 +13,7 @@ use super::chain::Packing;
 use super::cursor::{ChainCursor, FilePosition, NodeCursor};
 use super::entry::{Close, Entry, Splitter};
 use super::filter::Filter;
+use super::reading::Beat;
 use super::span::{RETIRES, Span};
 use super::time::Times;
 
@@ -51,13 +53,13 @@ pub fn text(entry: &Entry<'_>) -> String {
 }
 
 /// Reads one span.
-struct Reader<'a> {
+struct Reader {
     span: Span,
-    filter: &'a Filter,
+    filter: Arc<Filter>,
     times: Times,
     idle: Duration,
-    /// Whether nobody wants more.
-    stop: &'a dyn Fn() -> bool,
+    /// Says whether nobody wants more.
+    beat: Beat,
     piece: usize,
     splitter: Option<Splitter>,
     last_time: Option<Timestamp>,
@@ -81,14 +83,14 @@ struct Waiting {
     text: String,
 }
 
-impl<'a> Reader<'a> {
-    fn new(span: Span, filter: &'a Filter, times: Times, idle: Duration, stop: &'a dyn Fn() -> bool) -> Self {
+impl Reader {
+    fn new(span: Span, filter: Arc<Filter>, times: Times, idle: Duration, beat: Beat) -> Self {
         Self {
             span,
             filter,
             times,
             idle,
-            stop,
+            beat,
             piece: 0,
             splitter: None,
             last_time: None,
@@ -161,7 +163,7 @@ impl<'a> Reader<'a> {
             if self.window.len() >= WINDOW || self.window_bytes >= WINDOW_BYTES {
                 break true;
             }
-            if close != Close::Next || (self.stop)() {
+            if close != Close::Next || self.beat.stop() {
                 break false;
             }
             // An entry that began before the end and never ends is left to those who follow.
@@ -250,22 +252,22 @@ fn quiet_for(modified: std::time::SystemTime) -> Duration {
 }
 
 /// The spans of a node as one.
-pub struct History<'a> {
-    readers: Vec<Reader<'a>>,
+pub struct History {
+    readers: Vec<Reader>,
     node: NodeName,
 }
 
-impl<'a> History<'a> {
+impl History {
     /// Reads these spans; an entry at an end is waited for for `idle`.
     pub fn new(
         spans: Vec<Span>,
-        filter: &'a Filter,
+        filter: &Arc<Filter>,
         times: &Times,
         idle: Duration,
         node: NodeName,
-        stop: &'a dyn Fn() -> bool,
+        beat: &Beat,
     ) -> Self {
-        let reader = |span| Reader::new(span, filter, times.clone(), idle, stop);
+        let reader = |span| Reader::new(span, Arc::clone(filter), times.clone(), idle, beat.clone());
         Self { readers: spans.into_iter().map(reader).collect(), node }
     }
 

@@ -11,6 +11,7 @@ pub mod filter;
 mod follow;
 mod history;
 mod level;
+mod reading;
 mod search;
 mod span;
 mod tail;
