@@ -5,311 +5,72 @@
 //! The steps come from the plan, so one that is added later is killed too. CI walks a part that `OROCLOUD_FAILPOINT_SEED`
 //! chooses, the same one at every run; `cargo xtask test --all` walks them all.
 
-use std::collections::BTreeSet;
-use std::fmt::Debug;
-use std::path::PathBuf;
-use std::process::Child;
-use std::time::{Duration, Instant};
+mod mortal;
+mod walk;
 
-use orocloud_protocol::CallId;
-use orocloud_sandbox::Options;
-
-use crate::support::{Answer, Shop, first_backup_is_past, moment, order, wait_for};
-
-const POINTS: [&str; 6] = ["intent", "running", "done", "node-intent", "node-running", "node-done"];
-const UNDO_POINTS: [&str; 6] =
-    ["undo-intent", "undoing", "undone", "node-undo-intent", "node-undoing", "node-undone"];
-const NODES: [&str; 5] = ["maint1", "web1", "web2", "db1", "lb1"];
-
-/// Longer than any operation takes here, on a busy machine too.
-const LIMIT: Duration = Duration::from_secs(600);
+use crate::support::{Answer, first_backup_is_past, moment, order, wait_for};
+use mortal::Mortal;
+use walk::{Deaths, Dice, Met, Share, walk};
 
 /// Without an answer of the agent nothing destructive begins.
 const SURE: [&str; 2] = ["--force", "--confirm=acme-prod1"];
 
-/// A sandbox whose agents die where the file says.
-struct Mortal {
-    shop: Shop,
-    file: PathBuf,
-    _folder: tempfile::TempDir,
+/// A sandbox that serves 1.0.0.
+fn deployed() -> Mortal {
+    let mortal = Mortal::start();
+    mortal.shop.deploy("1.0.0");
+    mortal
 }
 
-/// What a command is about to do, step by step.
-struct Planned {
-    /// Names, in their order.
-    steps: Vec<String>,
-    /// How many of them can be undone.
-    before: usize,
-}
-
-impl Mortal {
-    fn start() -> Self {
-        let folder = tempfile::tempdir().expect("a folder");
-        let mode = std::os::unix::fs::PermissionsExt::from_mode(0o777);
-        std::fs::set_permissions(folder.path(), mode).expect("open to all");
-        let file = folder.path().join("failpoint");
-        let shop = Shop::start_with(Options {
-            agent_environment: vec![("OROCLOUD_FAILPOINT_FILE".into(), file.display().to_string())],
-            ..Options::default()
-        });
-        Self { shop, file, _folder: folder }
-    }
-
-    fn planned(&self, caller: &str, command: &[&str]) -> Planned {
-        let mut arguments = command.to_vec();
-        arguments.extend(["--dry-run", "--format=json"]);
-        let plan = self.run(caller, &arguments);
-        assert_eq!(plan.code, 0, "{plan:#?}");
-        let plan = plan.json();
-        let steps = plan["steps"].as_array().expect("steps");
-        let name = |step: &serde_json::Value| step["step"].as_str().expect("a name").to_owned();
-        let before = steps.iter().take_while(|step| step["point_of_no_return"] != true).map(name);
-        let mut seen = BTreeSet::new();
-        let before = before.filter(|name| seen.insert(name.clone())).count();
-        let mut seen = BTreeSet::new();
-        let steps = steps.iter().map(name).filter(|name| seen.insert(name.clone())).collect();
-        Planned { steps, before }
-    }
-
-    fn run(&self, caller: &str, arguments: &[&str]) -> Answer {
-        let mut cli = self.shop.cli(caller, []);
-        cli.command.args(arguments);
-        cli.run()
-    }
-
-    /// Runs a command during which somebody is killed at these points, one after the other, and gives how the operation
-    /// ended: by the same id, called again. `None` where nobody died, because the act was faster than that.
-    fn killed_at<P: AsRef<str> + Debug>(
-        &self,
-        points: &[P],
-        caller: &str,
-        command: &[&str],
-    ) -> Option<Answer> {
-        let id = new_id();
-        let mut arguments = command.to_vec();
-        let with_id = format!("--operation-id={id}");
-        // The agent takes backups of its own, and brings nodes back.
-        arguments.extend(["-n", &with_id, "--wait-lock=2m"]);
-        let write = |point: &str| std::fs::write(&self.file, point).expect("a failpoint");
-        write(points[0].as_ref());
-        let mut cli = self.shop.cli(caller, []);
-        cli.command.args(&arguments);
-        let child = Watched::new(cli.spawn());
-        let mut died = 0;
-        for (index, point) in points.iter().enumerate() {
-            let end = Instant::now() + LIMIT;
-            while !child.has_ended() && self.file.exists() {
-                assert!(Instant::now() < end, "waited in vain for a death at {point:?} of {command:?}");
-                std::thread::sleep(Duration::from_millis(20));
-            }
-            if self.file.exists() {
-                break;
-            }
-            died += 1;
-            if let Some(next) = points.get(index + 1) {
-                write(next.as_ref());
-            }
-            self.revive();
-        }
-        let _ = std::fs::remove_file(&self.file);
-        child.end();
-        let again = self.run(caller, &arguments);
-        let case = format!("{points:?} of {command:?}: {again:#?}\n{}", self.shop.logs());
-        assert!([0, 1].contains(&again.code), "{case}");
-        let waited = self.run("viewer", &["operation:wait", &id.to_string()]);
-        assert_eq!(waited.code, again.code, "{case}\n{waited:#?}");
-        let running = self.run("viewer", &["operation:list", "--format=json"]).json();
-        let mut running = running["items"].as_array().expect("items").iter();
-        assert!(!running.any(|item| item["id"] == id.to_string()), "it holds its locks: {case}");
-        if again.stderr.contains("was left behind") {
-            // On a very busy machine an agent may be back too late for its operation; its node is healed then.
-            let name = |node| self.shop.release_on(node).and_then(|path| path.file_name().map(PathBuf::from));
-            let end = Instant::now() + LIMIT;
-            while name("web1") != name("web2") {
-                assert!(Instant::now() < end, "never healed: {case}");
-                std::thread::sleep(Duration::from_millis(200));
-            }
-            return None;
-        }
-        (died > 0).then_some(again)
-    }
-
-    /// Starts the agent that died.
-    fn revive(&self) {
-        let dead = || {
-            NODES.into_iter().find(|node| {
-                let node = self.shop.sandbox.node(node).expect("a node");
-                node.service("agent").is_ok_and(|agent| agent.pid.is_none())
-            })
-        };
-        wait_for("a dead agent", || dead().is_some());
-        let node = dead().expect("a dead agent");
-        self.shop.sandbox.node(node).expect("a node").start_service("agent").expect("it starts again");
-    }
-
-    /// The invariant: every node serves the same release, and so does the load balancer.
-    fn is_whole(&self, case: &str) -> Option<PathBuf> {
-        let name = |node| self.shop.release_on(node).and_then(|path| path.file_name().map(PathBuf::from));
-        let (one, other) = (name("web1"), name("web2"));
-        assert_eq!(one, other, "{case}");
-        if one.is_some() {
-            for node in ["web1", "web2"] {
-                assert_eq!(self.shop.page_of(node).0, 200, "{node}: {case}\n{}", self.shop.logs());
-            }
-            wait_for(&format!("the page: {case}"), || self.shop.page().0 == 200);
-        }
-        one
-    }
-}
-
-/// A child whose output is read while it runs, so that it never waits for us.
-struct Watched {
-    ended: std::sync::mpsc::Receiver<()>,
-    reader: std::thread::JoinHandle<()>,
-    over: std::cell::Cell<bool>,
-}
-
-impl Watched {
-    fn new(child: Child) -> Self {
-        let (told, ended) = std::sync::mpsc::channel();
-        let reader = std::thread::spawn(move || {
-            let _ = child.wait_with_output();
-            let _ = told.send(());
-        });
-        Self { ended, reader, over: std::cell::Cell::new(false) }
-    }
-
-    fn has_ended(&self) -> bool {
-        if self.ended.try_recv().is_ok() {
-            self.over.set(true);
-        }
-        self.over.get()
-    }
-
-    fn end(self) {
-        self.reader.join().expect("its end");
-    }
-}
-
-fn new_id() -> CallId {
-    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("a time");
-    CallId::from_parts(u64::try_from(now.as_millis()).expect("a time"), now.as_nanos())
-}
-
-/// Chooses what CI walks: by default the same at every run.
-struct Dice(u64);
-
-impl Dice {
-    fn new() -> Self {
-        let seed = std::env::var("OROCLOUD_FAILPOINT_SEED").ok().and_then(|seed| seed.parse().ok());
-        Self(seed.unwrap_or(20_261_128))
-    }
-
-    fn below(&mut self, limit: usize) -> usize {
-        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        ((self.0 >> 33) as usize) % limit
-    }
-
-    /// Points of these steps: so many of them, or all.
-    fn points(&mut self, steps: &[String], kinds: &[&str], some: Option<usize>) -> Vec<String> {
-        let mut points: Vec<String> =
-            steps.iter().flat_map(|step| kinds.iter().map(move |kind| format!("{step}/{kind}"))).collect();
-        let Some(some) = some else { return points };
-        let mut chosen = Vec::new();
-        while chosen.len() < some && !points.is_empty() {
-            chosen.push(points.remove(self.below(points.len())));
-        }
-        chosen
-    }
-
-    /// Acts to die in, and undos: so many acts and half as many undos, or all.
-    fn walks(&mut self, planned: &Planned, some: Option<usize>) -> Vec<Vec<String>> {
-        let acts = self.points(&planned.steps, &POINTS, some);
-        let before = &planned.steps[..planned.before];
-        let undos = self.points(before, &UNDO_POINTS, some.map(|some| some / 2));
-        let acts = acts.into_iter().map(|point| vec![point]);
-        acts.chain(undos.into_iter().map(|point| vec![planned.last_before(), point])).collect()
-    }
-}
-
-impl Planned {
-    /// Everything up to the point of no return is done, and then taken back: what an undo is killed in.
-    fn last_before(&self) -> String {
-        format!("{}/done", self.steps[self.before - 1])
-    }
-}
-
-fn walk_deploy(some: Option<usize>) {
+fn walk_deploy(share: Share) {
     const DEPLOY: [&str; 2] = ["deploy", "--reference=1.0.0"];
-    let (mut mortal, mut dice) = (Mortal::start(), Dice::new());
-    let planned = mortal.planned("developer", &DEPLOY);
+    let planned = Mortal::start().planned("developer", &DEPLOY);
     assert!(planned.steps.len() > 10, "{:?}", planned.steps);
-    let mut met = 0;
-    for points in dice.walks(&planned, some) {
-        let answer = mortal.killed_at(&points, "developer", &DEPLOY);
+    walk("deploy", Dice::new().acts_and_undos(&planned, share), Mortal::start, |mortal, points| {
+        let ended = mortal.killed_at(points, "developer", &DEPLOY);
         let release = mortal.is_whole(&format!("{points:?}"));
-        if let Some(answer) = answer {
-            met += 1;
+        if let Some(answer) = ended.verdict() {
             assert_eq!(release.is_some(), answer.code == 0, "{points:?}: {answer:#?}");
         }
         if release.is_none() {
             let tables = mortal.shop.sql("select count(*) from pg_tables where schemaname = 'public'");
             assert_eq!(tables, "0", "{points:?}");
-            continue;
+            return ended.met();
         }
         assert_eq!(mortal.shop.sql("select count(*) from oro_user"), "1", "{points:?}");
-        mortal = Mortal::start();
-    }
-    assert!(met > 0);
+        // A first installation is what is walked.
+        Met::UsedUp
+    });
 }
 
-/// Recovery points, and other versions of the code.
-fn walk_shop(some: Option<usize>) {
-    let (mortal, mut dice) = (Mortal::start(), Dice::new());
-    let shop = &mortal.shop;
-    shop.deploy("1.0.0");
-    let planned = mortal.planned("developer", &["backup:create"]);
-    for point in dice.points(&planned.steps, &POINTS, some) {
+fn walk_backup(share: Share) {
+    let planned = deployed().planned("developer", &["backup:create"]);
+    walk("backup:create", Dice::new().acts(&planned, share), deployed, |mortal, points| {
+        let shop = &mortal.shop;
         order(shop, 1);
         let orders = shop.orders();
-        let label = format!("--label={}", point.replace([':', '/'], "-"));
-        let answer = mortal.killed_at(&[&point], "developer", &["backup:create", &label]);
-        mortal.is_whole(&point);
-        assert_eq!(shop.orders(), orders, "{point}");
-        let list = mortal.run("viewer", &["backup:list", "--format=json"]);
-        let made = list.stdout.matches(&label["--label=".len()..]).count();
-        if let Some(answer) = answer {
-            assert_eq!(made, usize::from(answer.code == 0), "{point}: {answer:#?}\n{list:#?}");
-        }
-    }
-    let upgrade = |reference: &'static str| ["upgrade:source", reference];
-    let versions = ["1.0.1", "1.0.0"];
-    let to = |index: usize| if index.is_multiple_of(2) { "--reference=1.0.1" } else { "--reference=1.0.0" };
-    let mut served = 1;
-    let planned = mortal.planned("developer", &upgrade(to(0)));
-    for points in dice.walks(&planned, some) {
-        let wanted = 1 - served;
-        let answer = mortal.killed_at(&points, "developer", &upgrade(to(wanted)));
+        let label = format!("--label={}", points[0].replace([':', '/'], "-"));
+        let ended = mortal.killed_at(points, "developer", &["backup:create", &label]);
         mortal.is_whole(&format!("{points:?}"));
-        let version = shop.version_on("web1");
-        assert_eq!(version, shop.version_on("web2"), "{points:?}");
-        if let Some(answer) = answer {
-            assert_eq!(version == versions[wanted], answer.code == 0, "{points:?}: {answer:#?}");
+        assert_eq!(shop.orders(), orders, "{points:?}");
+        let list = mortal.run("viewer", &["backup:list", "--per-page=500", "--format=json"]);
+        let made = list.stdout.matches(&format!("\"{}\"", &label["--label=".len()..])).count();
+        if let Some(answer) = ended.verdict() {
+            assert_eq!(made, usize::from(answer.code == 0), "{points:?}: {answer:#?}\n{list:#?}");
         }
-        served = usize::from(version == versions[1]);
-    }
-    shop.cli("developer", ["backup:create", "-n", "--wait-lock=2m"]).succeeds();
+        ended.met()
+    });
 }
 
-/// Another version under the page or node after node, or back to the release before.
-fn walk_code(name: &str, some: Option<usize>) {
-    let (mortal, mut dice) = (Mortal::start(), Dice::new());
-    let shop = &mortal.shop;
-    shop.deploy("1.0.0");
-    shop.cli("developer", ["upgrade:source", "--reference=1.0.1", "-n"]).succeeds();
-    order(shop, 3);
-    let orders = shop.orders();
-    let target = |reference: &str| match name {
+/// Another version under the page, node after node or by its source alone, or back to the release before.
+fn walk_code(name: &str, share: Share) {
+    let start = || {
+        let mortal = deployed();
+        mortal.shop.cli("developer", ["upgrade:source", "--reference=1.0.1", "-n"]).succeeds();
+        order(&mortal.shop, 3);
+        mortal
+    };
+    let target = |mortal: &Mortal, reference: &str| match name {
         "release:rollback" => {
             let list = mortal.run("viewer", &["release:list", "--format=json"]).json();
             let mut items = list["items"].as_array().expect("items").iter();
@@ -318,167 +79,230 @@ fn walk_code(name: &str, some: Option<usize>) {
         }
         _ => format!("--reference={reference}"),
     };
-    let planned = mortal.planned("developer", &[name, &target("1.0.0")]);
-    let mut served = "1.0.1";
-    let mut met = 0;
-    for points in dice.walks(&planned, some) {
+    let planned = {
+        let mortal = start();
+        mortal.planned("developer", &[name, &target(&mortal, "1.0.0")])
+    };
+    walk(name, Dice::new().acts_and_undos(&planned, share), start, |mortal, points| {
+        let shop = &mortal.shop;
+        let orders = shop.orders();
+        let served = shop.version_on("web1");
         let wanted = if served == "1.0.1" { "1.0.0" } else { "1.0.1" };
-        let answer = mortal.killed_at(&points, "developer", &[name, &target(wanted)]);
-        let case = format!("{points:?} of {name}: {answer:#?}");
+        let ended = mortal.killed_at(points, "developer", &[name, &target(mortal, wanted)]);
+        let case = format!("{points:?} of {name}: {:#?}", ended.answer);
         mortal.is_whole(&case);
         let version = shop.version_on("web1");
         assert_eq!(version, shop.version_on("web2"), "{case}");
-        assert!([served, wanted].contains(&version.as_str()), "{version}: {case}");
+        assert!([&served, wanted].contains(&version.as_str()), "{version}: {case}");
         assert_eq!(shop.orders(), orders, "{case}");
-        if let Some(answer) = answer {
-            met += 1;
+        if let Some(answer) = ended.verdict() {
             assert_eq!(version == wanted, answer.code == 0, "{version}: {case}");
         }
-        if version == wanted {
-            served = wanted;
-        }
-    }
-    assert!(met > 0);
+        ended.met()
+    });
 }
 
 /// The page on all web nodes or on none, as the answer says.
-fn walk_maintenance(some: Option<usize>) {
-    let (mortal, mut dice) = (Mortal::start(), Dice::new());
-    let shop = &mortal.shop;
-    shop.deploy("1.0.0");
-    let mut met = 0;
+fn walk_maintenance(share: Share) {
     for (name, opposite, status) in
         [("maintenance:on", "maintenance:off", 503), ("maintenance:off", "maintenance:on", 200)]
     {
-        let planned = mortal.planned("operator", &[name]);
-        for points in dice.walks(&planned, some) {
+        let planned = deployed().planned("operator", &[name]);
+        walk(name, Dice::new().acts_and_undos(&planned, share), deployed, |mortal, points| {
+            let shop = &mortal.shop;
             shop.cli("operator", [opposite, "--force", "-n", "--wait-lock=2m"]).succeeds();
-            let answer = mortal.killed_at(&points, "operator", &[name, "--force"]);
-            let case = format!("{points:?} of {name}: {answer:#?}");
+            let ended = mortal.killed_at(points, "operator", &[name, "--force"]);
+            let case = format!("{points:?} of {name}: {:#?}", ended.answer);
             let seen = ["web1", "web2"].map(|node| shop.page_of(node).0);
             assert_eq!(seen[0], seen[1], "{case}");
             assert!([200, 503].contains(&seen[0]), "{seen:?}: {case}");
             let told = mortal.run("viewer", &["maintenance:status", "--format=json"]).json();
             assert_eq!(told["on"], seen[0] == 503, "{case}");
-            if let Some(answer) = answer {
-                met += 1;
+            if let Some(answer) = ended.verdict() {
                 assert_eq!(seen[0] == status, answer.code == 0, "{seen:?}: {case}");
             }
             wait_for(&format!("the page: {case}"), || shop.page().0 == seen[0]);
-        }
+            ended.met()
+        });
     }
-    assert!(met > 0);
 }
 
-/// Restores, and the undo of each that succeeded.
-fn walk_restores(some: Option<usize>) {
-    let (mortal, mut dice) = (Mortal::start(), Dice::new());
-    let shop = &mortal.shop;
-    shop.deploy("1.0.0");
-    first_backup_is_past(shop);
-    let planned = mortal.planned("operator", &["backup:restore", &format!("--to={}", moment(shop))]);
-    for points in dice.walks(&planned, some) {
+/// A shop whose past can be gone back to.
+fn with_a_past() -> Mortal {
+    let mortal = deployed();
+    first_backup_is_past(&mortal.shop);
+    mortal
+}
+
+fn walk_restore(share: Share) {
+    let planned = {
+        let mortal = with_a_past();
+        mortal.planned("operator", &["backup:restore", &format!("--to={}", moment(&mortal.shop))])
+    };
+    let points = Dice::new().acts_and_undos(&planned, share);
+    walk("backup:restore", points, with_a_past, |mortal, points| {
+        let shop = &mortal.shop;
         order(shop, 3);
         let (before, to) = (shop.orders(), format!("--to={}", moment(shop)));
         shop.sql("delete from orders");
         order(shop, 1);
         let restore = [&["backup:restore", to.as_str()][..], &SURE].concat();
-        let answer = mortal.killed_at(&points, "operator", &restore);
+        let ended = mortal.killed_at(points, "operator", &restore);
         mortal.is_whole(&format!("{points:?}"));
-        let Some(answer) = answer else { continue };
-        let expected = if answer.code == 0 { before } else { 1 };
-        assert_eq!(shop.orders(), expected, "{points:?}: {answer:#?}");
-        if answer.code != 0 {
-            continue;
+        if let Some(answer) = ended.verdict() {
+            let expected = if answer.code == 0 { before } else { 1 };
+            assert_eq!(shop.orders(), expected, "{points:?}: {answer:#?}");
         }
-        let text = answer.text();
-        let at = text.find("--undo=").unwrap_or_else(|| panic!("no undo is printed: {answer:#?}"));
-        let undo =
-            text[at..].split_whitespace().next().unwrap_or_default().trim_matches(['`', '"', '\'', '.']);
-        let steps = mortal.planned("operator", &["backup:restore", undo]).steps;
-        let point = dice.points(&steps, &POINTS, Some(1)).remove(0);
-        let command = [&["backup:restore", undo][..], &SURE].concat();
-        let answer = mortal.killed_at(&[&point], "operator", &command);
-        mortal.is_whole(&point);
-        let Some(answer) = answer else { continue };
-        let expected = if answer.code == 0 { 1 } else { before };
-        assert_eq!(shop.orders(), expected, "undo, {point}: {answer:#?}");
+        ended.met()
+    });
+}
+
+/// A shop that was brought to its past, and the option that takes this back.
+struct Restored {
+    mortal: Mortal,
+    undo: String,
+    /// Orders as it is, and on the other side.
+    orders: [u64; 2],
+}
+
+fn undo_in(answer: &Answer) -> String {
+    let text = answer.text();
+    let at = text.find("--undo=").unwrap_or_else(|| panic!("no undo is printed: {answer:#?}"));
+    let word = text[at..].split_whitespace().next().unwrap_or_default();
+    word.trim_matches(['`', '"', '\'', '.']).to_owned()
+}
+
+impl Restored {
+    fn start() -> Self {
+        let mortal = with_a_past();
+        let shop = &mortal.shop;
+        let (past, to) = (shop.orders(), format!("--to={}", moment(shop)));
+        order(shop, 2);
+        let answer = shop
+            .cli("operator", ["backup:restore", &to, "-n", SURE[0], SURE[1], "--wait-lock=2m"])
+            .succeeds();
+        let undo = undo_in(&answer);
+        Self { mortal, undo, orders: [past, past + 2] }
     }
+}
+
+/// Undo of a restore, undo of that, and so on: each brings the other side.
+fn walk_undo(share: Share) {
+    let planned = {
+        let restored = Restored::start();
+        restored.mortal.planned("operator", &["backup:restore", &restored.undo])
+    };
+    let points: Vec<Deaths> = Dice::new().acts_and_undos(&planned, share);
+    walk("backup:restore --undo", points, Restored::start, |restored, points| {
+        let command = [&["backup:restore", restored.undo.as_str()][..], &SURE].concat();
+        let ended = restored.mortal.killed_at(points, "operator", &command);
+        restored.mortal.is_whole(&format!("{points:?}"));
+        // Where a node was left behind nobody says which side it is.
+        let Some(answer) = ended.verdict() else { return Met::UsedUp };
+        if answer.code == 0 {
+            restored.orders.reverse();
+            restored.undo = undo_in(answer);
+        }
+        assert_eq!(restored.mortal.shop.orders(), restored.orders[0], "{points:?}: {answer:#?}");
+        ended.met()
+    });
 }
 
 #[test]
 fn a_deployment_killed_at_some_points() {
-    walk_deploy(Some(4));
+    walk_deploy(Share::Quarter);
 }
 
 #[test]
-fn a_backup_and_an_upgrade_killed_at_some_points() {
-    walk_shop(Some(3));
+fn a_backup_killed_at_some_points() {
+    walk_backup(Share::Quarter);
 }
 
 #[test]
 fn a_restore_killed_at_some_points() {
-    walk_restores(Some(2));
+    walk_restore(Share::Quarter);
+}
+
+#[test]
+fn the_undo_of_a_restore_killed_at_some_points() {
+    walk_undo(Share::Quarter);
+}
+
+#[test]
+fn an_upgrade_of_the_source_killed_at_some_points() {
+    walk_code("upgrade:source", Share::Some(3));
 }
 
 #[test]
 fn an_upgrade_killed_at_some_points() {
-    walk_code("upgrade", Some(2));
+    walk_code("upgrade", Share::Some(2));
 }
 
 #[test]
 fn a_rolling_upgrade_killed_at_some_points() {
-    walk_code("upgrade:rolling", Some(2));
+    walk_code("upgrade:rolling", Share::Some(2));
 }
 
 #[test]
 fn a_rollback_killed_at_some_points() {
-    walk_code("release:rollback", Some(2));
+    walk_code("release:rollback", Share::Some(2));
 }
 
 #[test]
 fn maintenance_killed_at_some_points() {
-    walk_maintenance(Some(2));
+    walk_maintenance(Share::Some(2));
 }
 
 #[test]
 #[ignore = "slow: cargo xtask test --all"]
 fn a_deployment_killed_at_every_point() {
-    walk_deploy(None);
+    walk_deploy(Share::All);
 }
 
 #[test]
 #[ignore = "slow: cargo xtask test --all"]
-fn a_backup_and_an_upgrade_killed_at_every_point() {
-    walk_shop(None);
+fn a_backup_killed_at_every_point() {
+    walk_backup(Share::All);
 }
 
 #[test]
 #[ignore = "slow: cargo xtask test --all"]
 fn a_restore_killed_at_every_point() {
-    walk_restores(None);
+    walk_restore(Share::All);
+}
+
+#[test]
+#[ignore = "slow: cargo xtask test --all"]
+fn the_undo_of_a_restore_killed_at_every_point() {
+    walk_undo(Share::All);
+}
+
+#[test]
+#[ignore = "slow: cargo xtask test --all"]
+fn an_upgrade_of_the_source_killed_at_every_point() {
+    walk_code("upgrade:source", Share::All);
 }
 
 #[test]
 #[ignore = "slow: cargo xtask test --all"]
 fn an_upgrade_killed_at_every_point() {
-    walk_code("upgrade", None);
+    walk_code("upgrade", Share::All);
 }
 
 #[test]
 #[ignore = "slow: cargo xtask test --all"]
 fn a_rolling_upgrade_killed_at_every_point() {
-    walk_code("upgrade:rolling", None);
+    walk_code("upgrade:rolling", Share::All);
 }
 
 #[test]
 #[ignore = "slow: cargo xtask test --all"]
 fn a_rollback_killed_at_every_point() {
-    walk_code("release:rollback", None);
+    walk_code("release:rollback", Share::All);
 }
 
 #[test]
 #[ignore = "slow: cargo xtask test --all"]
 fn maintenance_killed_at_every_point() {
-    walk_maintenance(None);
+    walk_maintenance(Share::All);
 }

@@ -1,4 +1,4 @@
-//! Disks that are full, programs that die, files that are damaged: found, named, and the live shop as it was.
+//! Programs that die, files that are damaged: found, named, and the live shop as it was.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -6,39 +6,6 @@ use std::process::Command;
 use serde_json::Value;
 
 use crate::support::{Answer, Shop, end, order, wait_for};
-
-/// A folder that is moved to a file system of its own, until this is dropped.
-struct Small {
-    folder: PathBuf,
-}
-
-impl Small {
-    /// `None` where nothing can be mounted: as an ordinary user, or without the right to.
-    fn mount(folder: &Path, options: &str) -> Option<Self> {
-        let beside = folder.with_extension("moved");
-        run("cp", &["-a".as_ref(), folder.as_os_str(), beside.as_os_str()]);
-        let mount = ["-t", "tmpfs", "-o", options, "tmpfs"];
-        let mounted = Command::new("mount").args(mount).arg(folder).output().expect("mount");
-        let small = mounted.status.success().then(|| {
-            let small = Self { folder: folder.to_owned() };
-            run("cp", &["-aT".as_ref(), beside.as_os_str(), folder.as_os_str()]);
-            small
-        });
-        run("rm", &["-r".as_ref(), beside.as_os_str()]);
-        small
-    }
-}
-
-impl Drop for Small {
-    fn drop(&mut self) {
-        let _ = Command::new("umount").arg("--lazy").arg(&self.folder).status();
-    }
-}
-
-fn run(program: &str, arguments: &[&std::ffi::OsStr]) {
-    let output = Command::new(program).args(arguments).output().expect(program);
-    assert!(output.status.success(), "{program} {arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
-}
 
 fn points(shop: &Shop) -> Vec<Value> {
     let list = shop.cli("viewer", ["backup:list", "--format=json"]).succeeds().json();
@@ -56,37 +23,6 @@ fn names(shop: &Shop, answer: &Answer, step: &str, node: &str, why: &str) {
     assert!(answer.stderr.contains(why), "`{why}` in {answer:#?}");
     let running = shop.cli("viewer", ["operation:list", "--format=json"]).succeeds().json();
     assert_eq!(running["items"].as_array().map(Vec::len), Some(0), "{running}");
-}
-
-#[test]
-fn a_full_disk_is_named_with_its_node_and_the_shop_stays_as_it_was() {
-    let shop = Shop::start();
-    let (maint, web) = (shop.node_dir("maint1"), shop.node_dir("web1"));
-    for (folder, options, step, node) in [
-        (maint.join("state/build"), "size=64k,mode=755", "source:fetch", "maint1"),
-        (maint.join("state/packages"), "size=4k,mode=700", "package:build", "maint1"),
-        (web.join("state/packages"), "size=4k,mode=700", "package:send:web1", "maint1"),
-        (web.join("app/deploy"), "size=64k,mode=755", "release:unpack", "web1"),
-    ] {
-        if !folder.exists() {
-            std::fs::create_dir(&folder).expect("the folder");
-            let parent = folder.parent().expect("a parent").as_os_str();
-            run("chown", &["--reference".as_ref(), parent, folder.as_os_str()]);
-        }
-        let Some(_small) = Small::mount(&folder, options) else {
-            eprintln!("no small disk can be mounted here: nothing to look at");
-            return;
-        };
-        let failed = shop.cli("developer", ["deploy", "--reference=1.0.0", "-n"]).ends_with(1);
-        // Git has its own words: "Out of diskspace".
-        names(&shop, &failed, step, node, "space");
-        assert_eq!((shop.release_on("web1"), shop.release_on("web2")), (None, None));
-        let tables = shop.sql("select count(*) from pg_tables where schemaname = 'public'");
-        assert_eq!(tables, "0", "{step} on {node}");
-    }
-    // With room again, it comes up.
-    shop.deploy("1.0.0");
-    assert_eq!(shop.page().0, 200);
 }
 
 /// Changes one byte in the middle of a file.

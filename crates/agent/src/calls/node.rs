@@ -77,11 +77,15 @@ pub async fn package_receive(
 ) -> Result<PackageBuilt, CallError> {
     let config = context.config();
     let release = params.release.clone();
-    let cannot = |error: std::io::Error| {
-        CallError::failed(format!("{} cannot take in the package of {release}", config.node)).because(error)
-    };
     let built = PackageBuilt { package: params.package.clone(), size: params.size, files: params.files };
-    let store = Store::open(&config.state).map_err(cannot)?;
+    let store = Store::open(&config.state).map_err(|error| {
+        CallError::failed(format!("{} cannot take in the package of {release}", config.node)).because(error)
+    })?;
+    let folder = store.folder().display().to_string();
+    let cannot = |error: std::io::Error| {
+        CallError::failed(format!("{} cannot take in the package of {release}", config.node))
+            .because(format!("{folder}: {error}"))
+    };
     let Some(mut receiver) = Receiver::new(store, params).map_err(cannot)? else { return Ok(built) };
     let inlet = exchange.ready_to_receive().await?;
     let mut frame = Vec::new();

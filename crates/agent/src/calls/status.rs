@@ -283,6 +283,12 @@ fn backups(facts: &Facts<'_>) -> StatusRow {
 
 fn operation(summary: &OperationSummary) -> StatusRow {
     let OperationSummary { id, command, caller, state, step, waiting_for, stuck, .. } = summary;
+    if *state == OperationState::Unknown {
+        // Asked to cancel it, the agent says what is wrong and how it is let go.
+        let why = stuck.first().map_or("", String::as_str);
+        let next = format!("orocloud-cli operation:cancel {id}");
+        return row("operation", Health::Warning, format!("{id} holds everything: {why}"), Some(next));
+    }
     let mut detail = format!("{command} by {caller}");
     if let Some(step) = step {
         detail += &format!(", at {step}");
@@ -292,7 +298,7 @@ fn operation(summary: &OperationSummary) -> StatusRow {
             detail += &format!(", waits for {node}");
             Health::Warning
         }
-        (OperationState::Recovering | OperationState::Cancelling | OperationState::Unknown, None) => {
+        (OperationState::Recovering | OperationState::Cancelling, None) => {
             detail.extend(stuck.first().map(|why| format!(": {why}")));
             Health::Warning
         }

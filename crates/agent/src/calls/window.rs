@@ -52,7 +52,8 @@ fn history(windows: &mut [Window], operations: Pages<'_>) -> Result<(), CallErro
     for page in 1.. {
         let (items, _) = operations(Page { page, per_page: 200 })?;
         let Some(oldest) = items.last().map(|operation| operation.started_at) else { return Ok(()) };
-        for operation in &items {
+        // Of one whose journal cannot be read nobody knows how long it ran.
+        for operation in items.iter().filter(|operation| operation.state != OperationState::Unknown) {
             for window in windows.iter_mut().filter(|window| !window.cancelled) {
                 let ended = operation.ended_at.unwrap_or(Timestamp::MAX);
                 if operation.started_at < window.ends_at && ended > window.starts_at {

@@ -83,7 +83,10 @@ impl<'a> Plain<'a> {
 
     pub(super) async fn marker(&self) -> Result<Marker, CallError> {
         match self.live().connect("postgres").await {
-            Ok(client) => archived_marker(&client).await,
+            Ok(client) => match archived_marker(&client).await {
+                Err(error) => Err(self.backrest().explain_archiving(error).await),
+                marker => marker,
+            },
             Err(_) => Ok(Marker { committed: false, lsn: None, segment: None }),
         }
     }

@@ -118,21 +118,7 @@ impl<E: Executor> Operations<E> {
     /// As lists show them.
     pub(super) fn unreadable_ones(&self) -> Vec<OperationSummary> {
         let unreadable = lock(&self.unreadable);
-        let shown = unreadable.iter().map(|(id, unreadable)| OperationSummary {
-            id: *id,
-            method: String::new(),
-            command: "(its journal cannot be read)".to_owned(),
-            caller: String::new(),
-            state: OperationState::Unknown,
-            started_at: id.timestamp(),
-            ended_at: None,
-            step: None,
-            waiting_for: None,
-            stuck: vec![unreadable.why.to_string()],
-            result: None,
-            error: Some(unreadable.why.clone()),
-        });
-        shown.collect()
+        unreadable.iter().map(|(id, unreadable)| shown_unreadable(*id, unreadable.why.clone())).collect()
     }
 
     /// Undoes or finishes an interrupted operation.
@@ -147,5 +133,23 @@ impl<E: Executor> Operations<E> {
         let plan = journal.record().plan;
         let runner = Runner::new(Arc::clone(&self.executor), Arc::clone(&journal), plan, cancel.clone());
         self.spawn(journal, held, cancel, runner.recover());
+    }
+}
+
+/// An operation whose journal cannot be read, as lists show it.
+pub(super) fn shown_unreadable(id: CallId, why: CallError) -> OperationSummary {
+    OperationSummary {
+        id,
+        method: String::new(),
+        command: "(its journal cannot be read)".to_owned(),
+        caller: String::new(),
+        state: OperationState::Unknown,
+        started_at: id.timestamp(),
+        ended_at: None,
+        step: None,
+        waiting_for: None,
+        stuck: vec![why.to_string()],
+        result: None,
+        error: Some(why),
     }
 }

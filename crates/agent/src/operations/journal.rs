@@ -93,7 +93,6 @@ impl<A> Record<A> {
 /// What lists need of `operation.json`; readable also when the plan is of a newer kind.
 #[derive(Debug, Deserialize)]
 pub struct Head {
-    format: u32,
     id: CallId,
     method: String,
     command: String,
@@ -198,17 +197,29 @@ impl Shelf {
 
     /// What is known of an operation; `None` when it was never begun.
     pub fn head(&self, id: CallId) -> Result<Option<Head>, CallError> {
-        let path = self.folder(id).join("operation.json");
-        let head: Option<Head> = orocloud_durable::read_json(&path).map_err(unreadable)?;
-        match head {
-            Some(head) if head.format > FORMAT => Err(CallError::failed(format!(
-                "{} has format {}, this agent reads up to {FORMAT}",
-                path.display(),
-                head.format
-            ))
-            .hint("upgrade the agent on this node")),
-            head => Ok(head),
+        /// What every format has.
+        #[derive(Deserialize)]
+        struct Format {
+            format: u32,
         }
+        let path = self.folder(id).join("operation.json");
+        let content = match fs::read(&path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            content => content.map_err(unreadable)?,
+        };
+        let wrong = |error: serde_json::Error| {
+            unreadable(io::Error::new(io::ErrorKind::InvalidData, format!("{}: {error}", path.display())))
+        };
+        // Looked at first: of the rest of a newer format nothing is known.
+        let Format { format } = serde_json::from_slice(&content).map_err(wrong)?;
+        if format > FORMAT {
+            return Err(CallError::failed(format!(
+                "{} has format {format}, this agent reads up to {FORMAT}",
+                path.display()
+            ))
+            .hint("upgrade the agent on this node"));
+        }
+        serde_json::from_slice(&content).map(Some).map_err(wrong)
     }
 
     fn mark_of(&self, id: CallId) -> PathBuf {

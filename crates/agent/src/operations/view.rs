@@ -5,6 +5,7 @@ use orocloud_protocol::{CallError, CallId, ErrorKind, Event, Page};
 use serde_json::Value;
 
 use super::events::Follower;
+use super::interrupted::shown_unreadable;
 use super::journal::{Head, Shelf};
 use super::plan::Executor;
 use super::start::Queued;
@@ -109,8 +110,8 @@ impl<E: Executor> Operations<E> {
             match self.shelf.head(id) {
                 Ok(Some(head)) => items.push(head.summary()),
                 Ok(None) => {}
-                // One spoilt journal must not hide the others.
-                Err(error) => crate::log::line(format!("operation {id} is left out of the list: {error}")),
+                // One spoilt journal, or a newer agent's, must not hide the others.
+                Err(error) => items.push(shown_unreadable(id, error)),
             }
         }
         Ok((items, total as u64))

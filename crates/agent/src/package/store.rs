@@ -24,6 +24,11 @@ impl Store {
         Ok(Self { folder })
     }
 
+    /// Where all of them lie.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
     /// Where a package lies.
     pub fn file(&self, package: &ContentHash) -> PathBuf {
         self.folder.join(format!("{package}.package"))

@@ -5,13 +5,14 @@ mod archive;
 mod info;
 
 use std::ffi::OsString;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
 use orocloud_protocol::node::ReplayTarget;
 use orocloud_protocol::{CallError, EventBody, OutputStream, Unit};
 use tokio_util::sync::CancellationToken;
 
+use crate::engines::postgres;
 use crate::environment::Database;
 use crate::operations::EventSink;
 use crate::process::{Account, Fault, ProcessError, Processes, Program};
@@ -72,6 +73,9 @@ impl Refusal {
         })
     }
 }
+
+/// A repository with less room than this takes no segment of the write-ahead log.
+const SEGMENT: u64 = 16 << 20;
 
 /// What a restore beside the live database is told.
 #[derive(Debug)]
@@ -151,8 +155,38 @@ impl<'a> PgBackRest<'a> {
             .args(["--start-fast", "--no-expire-auto", &keep_everything(), "--log-level-console=detail"]);
         let mut log = Log::new(events);
         let run = self.processes.run(program, cancel, |stream, bytes| log.take(stream, bytes));
-        run.await.map_err(|error| self.refused("backup", error))?;
+        if let Err(error) = run.await {
+            let late =
+                first_error(&error.tail).map(|(code, _)| Refusal::of(code)) == Some(Refusal::ArchiveTimeout);
+            let error = self.refused("backup", error);
+            return Err(if late { self.explain_archiving(error).await } else { error });
+        }
         log.label.ok_or_else(|| CallError::failed("pgbackrest backup did not name the backup it made"))
+    }
+
+    /// Where a segment came into the archive too late: adds that the repository is full, if it is. The program that
+    /// waited knows nothing of the one that could not write.
+    pub async fn explain_archiving(&self, error: CallError) -> CallError {
+        for path in self.repositories().await {
+            if let Ok(free) = postgres::free(self.processes, &path).await
+                && free < SEGMENT
+            {
+                let free = free / 1_000_000;
+                return error
+                    .because(format!("No space left in the repository {}: {free} MB", path.display()));
+            }
+        }
+        error
+    }
+
+    /// Folders of repositories that lie on this node.
+    async fn repositories(&self) -> Vec<PathBuf> {
+        // Readable for the database's account alone, because of the key in it.
+        let program = Program::new("/usr/bin/cat").arg("--").arg(&self.config.pgbackrest_config);
+        let Ok(read) = self.processes.output(program.account(Account::Database)).await else {
+            return Vec::new();
+        };
+        repository_paths(&String::from_utf8_lossy(&read.stdout))
     }
 
     /// Restores a base backup into a folder beside the live one, ready to replay to its target and pause there.
@@ -248,6 +282,21 @@ impl<'a> PgBackRest<'a> {
             None => CallError::from(error).context(format!("pgbackrest {command} failed")),
         }
     }
+}
+
+/// The values of `repo1-path` and the like in pgBackRest's configuration; those of other hosts are theirs to know.
+fn repository_paths(config: &str) -> Vec<PathBuf> {
+    let options =
+        || config.lines().filter_map(|line| line.split_once('=')).map(|(key, value)| (key.trim(), value));
+    let is_of = |key: &str, what: &str| {
+        key.strip_prefix("repo")
+            .and_then(|rest| rest.strip_suffix(what))
+            .is_some_and(|number| !number.is_empty() && number.bytes().all(|digit| digit.is_ascii_digit()))
+    };
+    let far =
+        options().any(|(key, value)| is_of(key, "-host") || is_of(key, "-type") && value.trim() != "posix");
+    let paths = options().filter(|(key, _)| !far && is_of(key, "-path"));
+    paths.map(|(_, value)| PathBuf::from(value.trim())).collect()
 }
 
 fn path_option(option: &str, path: &Path) -> OsString {
@@ -353,6 +402,10 @@ mod tests {
                    \x20      HINT: is another pgBackRest process running?\n";
         assert_eq!(first_error(log), Some((50, "unable to acquire lock on file '/tmp/t.lock'".to_owned())));
         assert_eq!(Refusal::of(50), Refusal::Locked);
+        let config =
+            "[global]\nrepo1-path=/var/lib/one\nrepo1-cipher-pass=x\nrepo12-path = /two\nrepo-path=/no\n";
+        assert_eq!(repository_paths(config), [Path::new("/var/lib/one"), Path::new("/two")]);
+        assert!(repository_paths(&format!("{config}repo1-type=s3\n")).is_empty());
         assert_eq!(first_error("ERROR: [05"), None);
     }
 

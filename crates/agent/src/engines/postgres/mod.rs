@@ -16,6 +16,6 @@ pub use control::{ClusterState, Control};
 pub(crate) use copies::cancelled;
 pub use copies::{Copies, Copy, CopyOrder};
 pub use log::CopyLog;
-pub use room::{Identity, Room};
+pub use room::{Identity, Room, free};
 pub use tables::{count_rows, count_tables, databases};
 pub use wal::{archived_marker, last_commit};

@@ -119,7 +119,8 @@ async fn size(processes: &Processes, folder: &Path) -> Result<u64, CallError> {
         .ok_or_else(|| CallError::failed(format!("the size of {} cannot be measured", folder.display())))
 }
 
-async fn free(processes: &Processes, folder: &Path) -> Result<u64, CallError> {
+/// Bytes free on a folder's file system, as the database's account sees it.
+pub async fn free(processes: &Processes, folder: &Path) -> Result<u64, CallError> {
     let finished = processes
         .output(coreutil("stat").args(["--file-system", "--format=%a %S", "--"]).arg(folder))
         .await?;

@@ -24,7 +24,7 @@ impl Action for Build<'_> {
         let mtime = fetched.committed_at.as_second().max(0).unsigned_abs();
         let store = context.store()?;
         let (cancel, events) = (context.cancel.clone(), context.events.clone());
-        let release = self.release.clone();
+        let (release, folder) = (self.release.clone(), store.folder().display().to_string());
         let built = blocking(move || {
             let progress = Progress::new(events, None);
             let packing = Packing {
@@ -40,7 +40,7 @@ impl Action for Build<'_> {
             Ok(PackageBuilt { package, size, files })
         })
         .await
-        .map_err(|error| context.io("the package cannot be made", &error))?;
+        .map_err(|error| context.io(&format!("the package cannot be made in {folder}"), &error))?;
         context.output(&built)
     }
 

@@ -68,7 +68,10 @@ impl Action for Unpack<'_> {
             })
         })
         .await
-        .map_err(|error| context.io(&format!("release {} cannot be unpacked", self.release), &error))?;
+        .map_err(|error| {
+            let text = format!("release {} cannot be unpacked into {}", self.release, beside.display());
+            context.io(&text, &error)
+        })?;
         prepare(context, app, &beside)
             .map_err(|error| error.context(format!("release {} cannot be prepared", self.release)))?;
         let finish = || {
