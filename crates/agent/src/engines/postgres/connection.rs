@@ -47,11 +47,20 @@ impl Server {
     /// [`Server::connect`], with an error that says where to.
     pub async fn must_connect(&self, database: &str) -> Result<Client, CallError> {
         self.connect(database).await.map_err(|error| {
-            CallError::failed(format!(
+            let why = explained(&error);
+            // All that a server says to a new session on a disk without a single free block.
+            let full = why.contains("could not write init file");
+            let error = CallError::failed(format!(
                 "the database {database} cannot be connected to at {}",
                 self.socket_dir.display()
             ))
-            .because(explained(&error))
+            .because(why);
+            match full {
+                true => error
+                    .because("No space left on device, most likely: a session begins with a small file")
+                    .hint("see how full the disks are: orocloud-cli status"),
+                false => error,
+            }
         })
     }
 }
