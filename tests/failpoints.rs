@@ -210,22 +210,22 @@ fn walk_undo(share: Share) {
 
 #[test]
 fn a_deployment_killed_at_some_points() {
-    walk_deploy(Share::Quarter);
+    walk_deploy(Share::OneIn(8));
 }
 
 #[test]
 fn a_backup_killed_at_some_points() {
-    walk_backup(Share::Quarter);
+    walk_backup(Share::OneIn(4));
 }
 
 #[test]
 fn a_restore_killed_at_some_points() {
-    walk_restore(Share::Quarter);
+    walk_restore(Share::OneIn(8));
 }
 
 #[test]
 fn the_undo_of_a_restore_killed_at_some_points() {
-    walk_undo(Share::Quarter);
+    walk_undo(Share::OneIn(8));
 }
 
 #[test]

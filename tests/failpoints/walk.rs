@@ -13,16 +13,16 @@ const UNDO_POINTS: [&str; 6] =
 /// Something is wrong everywhere: further points would say the same.
 const MOST_FAILED: usize = 10;
 
-/// Undos that go with a quarter of the acts.
-const UNDOS: usize = 3;
+/// Undos that go with a part of the acts.
+const UNDOS: usize = 2;
 
 /// How much is walked.
 #[derive(Clone, Copy, Debug)]
 pub enum Share {
     /// Every point of every step.
     All,
-    /// Every fourth act, chosen by the seed, and some undos.
-    Quarter,
+    /// One act in so many, chosen by the seed, and some undos.
+    OneIn(usize),
     /// So many.
     Some(usize),
 }
@@ -31,7 +31,7 @@ impl Share {
     fn of(self, all: usize) -> usize {
         match self {
             Self::All => all,
-            Self::Quarter => all.div_ceil(4),
+            Self::OneIn(number) => all.div_ceil(number),
             Self::Some(some) => some.min(all),
         }
     }
@@ -76,7 +76,7 @@ impl Dice {
         let before = &planned.steps[..planned.before];
         let share = match share {
             Share::All => Share::All,
-            Share::Quarter => Share::Some(UNDOS),
+            Share::OneIn(_) => Share::Some(UNDOS),
             Share::Some(some) => Share::Some(some / 2),
         };
         let undos = self.points(before, &UNDO_POINTS, share);
