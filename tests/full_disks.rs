@@ -1,11 +1,11 @@
-//! No space left, on every node in the steps that write there: found, named with node and path, the live shop as it
+//! No space left, on the nodes whose disks a deployment writes to: found, named with node and path, the live shop as it
 //! was, nobody's lock left, and with space again the next run works.
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::support::{Answer, Shop, first_backup_is_past, moment, order, wait_for};
+use crate::support::{Answer, Shop, wait_for};
 
 /// A folder on a small file system of its own, until this is dropped.
 struct Disk {
@@ -74,20 +74,6 @@ fn names(shop: &Shop, answer: &Answer, words: &[&str]) {
     assert_eq!(running["items"].as_array().map(Vec::len), Some(0), "{running}");
 }
 
-fn points(shop: &Shop) -> u64 {
-    shop.cli("viewer", ["backup:list", "--format=json"]).succeeds().json()["total"]
-        .as_u64()
-        .expect("a number")
-}
-
-/// Somebody uploads a file that no backup has yet.
-fn upload(shop: &Shop, name: &str) {
-    let mut content = vec![0; 256 * 1024];
-    getrandom::fill(&mut content).expect("noise");
-    std::fs::write(shop.sandbox.dir().join("media").join(name.replace('/', "-")), content)
-        .expect("an upload");
-}
-
 #[test]
 fn a_deployment_without_space() {
     let shop = Shop::start();
@@ -123,68 +109,4 @@ fn a_deployment_without_space() {
     // With room again, it comes up.
     shop.deploy("1.0.0");
     assert_eq!(shop.page().0, 200);
-}
-
-#[test]
-#[ignore = "slow: cargo xtask test --all"]
-fn backups_and_restores_without_space() {
-    let shop = Shop::start();
-    shop.deploy("1.0.0");
-    first_backup_is_past(&shop);
-    let (past, to) = (shop.orders(), format!("--to={}", moment(&shop)));
-    order(&shop, 2);
-    let (maint, db) = (shop.node_dir("maint1"), shop.node_dir("db1"));
-    let service = shop.sandbox.node("db1").expect("db1");
-    service.stop_service("postgresql").expect("stopped");
-    let Some(data) = Disk::mount(&db.join("lib/postgresql"), "400m") else { return };
-    service.start_service("postgresql").expect("started");
-    let disk = |folder: PathBuf, size| Disk::mount(&folder, size).expect("a small disk");
-    let repository = shop.sandbox.dir().join("repository");
-    let [pgbackrest, restic] = ["pgbackrest", "restic"].map(|name| disk(repository.join(name), "64m"));
-    let [known, journals] = [("points", "1m"), ("operations", "16m")]
-        .map(|(name, size)| disk(maint.join("state").join(name), size));
-    wait_for("the database", || shop.sandbox.psql("select 1").is_ok());
-    let begun = || shop.sql("select pg_postmaster_start_time()");
-    let since = begun();
-    let unharmed = |case: &str| {
-        assert_eq!((shop.page().0, shop.orders(), begun()), (200, past + 2, since.clone()), "{case}");
-    };
-
-    let create = ["backup:create", "-n"];
-    let restore = ["backup:restore", &to, "--force", "--confirm=acme-prod1", "-n"];
-    for (disk, free, words) in [
-        (&pgbackrest, 0, &["backup:database failed on db1", "repository/pgbackrest", "No space left"][..]),
-        (&restic, 0, &["backup:media failed on maint1", "repository/restic", "no space left"]),
-        (&known, 0, &["backup:publish failed on maint1", "state/points", "No space left"]),
-        (&journals, 0, &["maint1", "state/operations", "No space left"]),
-    ] {
-        let before = points(&shop);
-        upload(&shop, words[0]);
-        disk.fill(free);
-        let answer = shop.cli("developer", create).ends_with(1);
-        names(&shop, &answer, words);
-        disk.free();
-        unharmed(words[0]);
-        assert_eq!(points(&shop), before, "{words:?}");
-        shop.cli("developer", create).succeeds();
-        assert_eq!(points(&shop), before + 1, "{words:?}");
-    }
-    for (disk, free, words) in [
-        // Found before anything stops: a copy of the data has no room, though the live database has some.
-        (&data, 24 << 20, &["a copy of the database needs", "db1 has"][..]),
-        (&pgbackrest, 0, &["failed on db1", "repository/pgbackrest", "No space left"]),
-        (&restic, 0, &["safety:media failed on maint1", "repository/restic", "no space left"]),
-        (&known, 0, &["failed on maint1", "state/points", "No space left"]),
-        (&journals, 0, &["maint1", "state/operations", "No space left"]),
-    ] {
-        upload(&shop, &format!("restore {}", words[0]));
-        disk.fill(free);
-        let answer = shop.cli("operator", restore).run();
-        assert!([1, 7].contains(&answer.code), "{words:?}: {answer:#?}");
-        names(&shop, &answer, words);
-        disk.free();
-        unharmed(words[0]);
-    }
-    shop.cli("operator", restore).succeeds();
-    assert_eq!((shop.page().0, shop.orders()), (200, past));
 }
