@@ -1,7 +1,7 @@
 //! `maintenance.windows`: planned and announced windows, and what ran in those that were.
 
 use jiff::{SignedDuration, Timestamp};
-use orocloud_protocol::operation::OperationSummary;
+use orocloud_protocol::operation::{OperationState, OperationSummary};
 use orocloud_protocol::window::{ListAnswer, ListParams, RanInWindow, Window};
 use orocloud_protocol::{CallError, Lock, LockMode, Page, Resource};
 
