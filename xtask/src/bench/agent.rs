@@ -21,7 +21,8 @@ use super::plain_sshd::{Login, real_address};
 use super::{Result, Row, Topic};
 
 pub const MEMORY: Topic = Topic { names: &["memory-idle", "memory-200-tails"], measure: memory };
-pub const LISTS: Topic = Topic { names: &["log-list-100000", "backup-list-1000"], measure: lists };
+pub const LISTS: Topic =
+    Topic { names: &["log-list-100000", "log-list-first", "backup-list-1000"], measure: lists };
 
 const TAILS: usize = 200;
 const SIGNING_IN: usize = 10;
@@ -141,7 +142,8 @@ fn lists() -> Result<Vec<Row>> {
             return Err(format!("backup.list knows {} points", answer.total).into());
         }
     }
-    let (cold, points) = (operations[0], median(&mut points));
+    let first = operations[0];
+    let (operations, points) = (median(&mut operations), median(&mut points));
     let row = |name, ours, command: &str| Row {
         name,
         unit: "ms",
@@ -151,7 +153,8 @@ fn lists() -> Result<Vec<Row>> {
         command: command.to_owned(),
     };
     Ok(vec![
-        row("log-list-100000", cold, "log.list, first page, first call after a start, 100,000 operations"),
+        row("log-list-100000", operations, "log.list, first page, 100,000 operations"),
+        row("log-list-first", first, "the same, the first call as soon as the agent has started"),
         row("backup-list-1000", points, "backup.list, 1,000 recovery points"),
     ])
 }
