@@ -114,7 +114,8 @@ impl Filled {
                 .psql("select pg_get_wal_replay_pause_state()")
                 .is_ok_and(|state| state.trim() == "paused")
         })?;
-        self.sandbox.psql("select pg_promote()")?;
+        // pgBackRest takes the timeline from pg_control, where a checkpoint writes it.
+        self.sandbox.psql("select pg_promote(); checkpoint")?;
         self.sandbox.pgbackrest(&["backup", "--type=incr"])?;
         Ok(begin.elapsed().as_secs_f64())
     }
