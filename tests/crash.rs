@@ -1,23 +1,8 @@
 //! The coordinator killed in the middle.
 
-use std::path::{Path, PathBuf};
-
-use orocloud_sandbox::Options;
+use std::path::Path;
 
 use crate::support::{Shop, first_backup_is_past, moment, order, wait_for};
-
-/// A sandbox whose agents die at the point that the file names.
-fn start() -> (Shop, PathBuf, tempfile::TempDir) {
-    let folder = tempfile::tempdir().expect("a folder");
-    let mode = std::os::unix::fs::PermissionsExt::from_mode(0o777);
-    std::fs::set_permissions(folder.path(), mode).expect("open to all");
-    let file = folder.path().join("failpoint");
-    let shop = Shop::start_with(Options {
-        agent_environment: vec![("OROCLOUD_FAILPOINT_FILE".into(), file.display().to_string())],
-        ..Options::default()
-    });
-    (shop, file, folder)
-}
 
 fn restart_once_dead(shop: &Shop, failpoint: &Path) {
     wait_for("the end of the coordinator", || !failpoint.exists());
@@ -35,7 +20,7 @@ fn nothing_runs(shop: &Shop) {
 
 #[test]
 fn a_deployment_is_undone_before_its_switch_and_finished_after() {
-    let (shop, failpoint, _folder) = start();
+    let (shop, failpoint, _folder) = Shop::start_mortal();
     std::fs::write(&failpoint, "cache:warm/done").expect("a failpoint");
     let deploy = shop.cli("developer", ["deploy", "--reference=1.0.0", "-n"]).spawn();
     restart_once_dead(&shop, &failpoint);
@@ -58,7 +43,7 @@ fn a_deployment_is_undone_before_its_switch_and_finished_after() {
 
 #[test]
 fn a_restore_is_undone_before_its_swap_and_finished_after() {
-    let (shop, failpoint, _folder) = start();
+    let (shop, failpoint, _folder) = Shop::start_mortal();
     shop.deploy("1.0.0");
     first_backup_is_past(&shop);
     order(&shop, 5);

@@ -41,6 +41,19 @@ impl Shop {
         Self { sandbox: Sandbox::start(options).expect("a sandbox") }
     }
 
+    /// One whose agents die at the point that the file names; the file goes with the folder.
+    pub fn start_mortal() -> (Self, PathBuf, tempfile::TempDir) {
+        let folder = tempfile::tempdir().expect("a folder");
+        let mode = std::os::unix::fs::PermissionsExt::from_mode(0o777);
+        std::fs::set_permissions(folder.path(), mode).expect("open to all");
+        let file = folder.path().join("failpoint");
+        let shop = Self::start_with(Options {
+            agent_environment: vec![("OROCLOUD_FAILPOINT_FILE".into(), file.display().to_string())],
+            ..Options::default()
+        });
+        (shop, file, folder)
+    }
+
     /// The CLI as `viewer`, `developer`, `operator`, `owner`, or anybody issued.
     pub fn cli<const N: usize>(&self, caller: &str, arguments: [&str; N]) -> Cli<'_> {
         let files = self.sandbox.caller(caller);

@@ -7,7 +7,6 @@ use std::process::Child;
 use std::time::{Duration, Instant};
 
 use orocloud_protocol::CallId;
-use orocloud_sandbox::Options;
 
 use super::walk::Met;
 use crate::support::{Answer, Shop, wait_for};
@@ -53,14 +52,7 @@ pub struct Planned {
 
 impl Mortal {
     pub fn start() -> Self {
-        let folder = tempfile::tempdir().expect("a folder");
-        let mode = std::os::unix::fs::PermissionsExt::from_mode(0o777);
-        std::fs::set_permissions(folder.path(), mode).expect("open to all");
-        let file = folder.path().join("failpoint");
-        let shop = Shop::start_with(Options {
-            agent_environment: vec![("OROCLOUD_FAILPOINT_FILE".into(), file.display().to_string())],
-            ..Options::default()
-        });
+        let (shop, file, folder) = Shop::start_mortal();
         Self { shop, file, _folder: folder }
     }
 

@@ -155,7 +155,7 @@ async fn pass(daemon: &DaemonRef) -> Option<Timestamp> {
     let daemon = daemon.clone();
     let sending = tokio::task::spawn_blocking(move || {
         let _sending = daemon.outbox.sending.blocking_lock();
-        send_due(&daemon.node.config, &daemon.outbox.ends, &|| Timestamp::now())
+        send_due(&daemon.node.config, &daemon.outbox.ends)
     });
     match sending.await {
         Ok(Ok(due)) => due,
@@ -168,11 +168,7 @@ async fn pass(daemon: &DaemonRef) -> Option<Timestamp> {
 }
 
 /// Sends what is due; blocks.
-fn send_due(
-    config: &Agent,
-    ends: &AtomicBool,
-    now: &dyn Fn() -> Timestamp,
-) -> Result<Option<Timestamp>, CallError> {
+fn send_due(config: &Agent, ends: &AtomicBool) -> Result<Option<Timestamp>, CallError> {
     let mut next: Option<Timestamp> = None;
     for notice in notices(&config.state)? {
         let path = path(&config.state, &notice);
@@ -187,11 +183,12 @@ fn send_due(
         for address in &notice.recipients {
             let mark = queued.marks.get(address).cloned().unwrap_or_default();
             // A clock that was set back must not hold anything up.
-            let waits = mark.due_at() > now() && mark.failed_at.is_some_and(|at| at <= now());
+            let now = Timestamp::now();
+            let waits = mark.due_at() > now && mark.failed_at.is_some_and(|at| at <= now);
             if mark.sent_at.is_some() || ends.load(Ordering::Relaxed) {
                 continue;
             }
-            let mark = if waits { mark } else { attempt(config, &queued.message, address, mark, now) };
+            let mark = if waits { mark } else { attempt(config, &queued.message, address, mark) };
             if mark.sent_at.is_none() {
                 next = Some(next.map_or(mark.due_at(), |next| next.min(mark.due_at())));
             }
@@ -232,7 +229,7 @@ fn queue(config: &Agent, notice: &Notice, path: &Path) -> Result<Option<Queued>,
 }
 
 /// Sends a message to somebody and gives what is to be marked.
-fn attempt(config: &Agent, message: &str, address: &str, mark: Mark, now: &dyn Fn() -> Timestamp) -> Mark {
+fn attempt(config: &Agent, message: &str, address: &str, mark: Mark) -> Mark {
     failpoint("mail", "sending");
     let outcome = match &config.mail {
         None => Err("agent.toml names no server any more: [mail]".to_owned()),
@@ -246,12 +243,12 @@ fn attempt(config: &Agent, message: &str, address: &str, mark: Mark, now: &dyn F
         Ok(()) => {
             failpoint("mail", "sent");
             crate::log::line(format!("mail about a maintenance window was taken for {address}"));
-            Mark { sent_at: Some(now()), ..mark }
+            Mark { sent_at: Some(Timestamp::now()), ..mark }
         }
         Err(why) => {
             crate::log::line(format!("mail about a maintenance window for {address} was not taken: {why}"));
             let failures = mark.failures.saturating_add(1);
-            Mark { failures, failed_at: Some(now()), why: Some(why), sent_at: None }
+            Mark { failures, failed_at: Some(Timestamp::now()), why: Some(why), sent_at: None }
         }
     }
 }

@@ -24,27 +24,27 @@ const LIMIT: Duration = Duration::from_secs(300);
 #[derive(Debug)]
 pub(super) struct Due {
     /// An operation was at work since all services were seen as they should be; or nobody has looked yet.
-    is: bool,
+    wanted: bool,
     next: Instant,
     told: Option<String>,
 }
 
 impl Due {
     pub(super) fn new() -> Self {
-        Self { is: true, next: Instant::now(), told: None }
+        Self { wanted: true, next: Instant::now(), told: None }
     }
 
     /// Looks, if there is a reason to. An operation that loses a node lasts longer than the time between two looks.
     pub(super) async fn look(&mut self, daemon: &DaemonRef) {
         if !daemon.operations.unended().is_empty() {
-            self.is = true;
+            self.wanted = true;
             return;
         }
-        if !self.is || Instant::now() < self.next {
+        if !self.wanted || Instant::now() < self.next {
             return;
         }
         match all_are_right(daemon).await {
-            Ok(right) => (self.is, self.told) = (!right, None),
+            Ok(right) => (self.wanted, self.told) = (!right, None),
             Err(error) => {
                 let told = Some(format!("services cannot be brought to what holds: {error}"));
                 if self.told != told {
