@@ -40,6 +40,8 @@ impl Filled {
                md5((number * 11)::text) || repeat('an order as it comes in ', 3) as other
              from generate_series(1, 5000000) as number",
         )?;
+        // Otherwise autovacuum does it in the middle of some rounds, whose shutdown then waits for its WAL to be archived.
+        sandbox.psql("vacuum (freeze, analyze) filler")?;
         run(cli(&sandbox, maint)?.args(["backup:create", "-n"]))?;
         sandbox.psql("insert into orders select from generate_series(1, 100)")?;
         let moment =
