@@ -91,7 +91,7 @@ complete -c orocloud-cli -n "__fish_orocloud_cli_using_subcommand app:package:bu
 complete -c orocloud-cli -n "__fish_orocloud_cli_using_subcommand app:package:build" -l format -d '`table` for people, `json` for scripts' -r
 complete -c orocloud-cli -n "__fish_orocloud_cli_using_subcommand app:package:build" -s E -l env -d 'Environment to talk to; default: OROCLOUD_ENV, then `default` of the configuration' -r
 complete -c orocloud-cli -n "__fish_orocloud_cli_using_subcommand app:package:build" -l log -d 'Append a copy of what is printed to FILE, with times and without colours' -r -F
-complete -c orocloud-cli -n "__fish_orocloud_cli_using_subcommand app:package:build" -l skip-assets-build -d 'Taken for older scripts; assets are built by composer\'s scripts, so there is no step of their own to skip'
+complete -c orocloud-cli -n "__fish_orocloud_cli_using_subcommand app:package:build" -l skip-assets-build -d 'Tell composer\'s scripts, which build the assets, to leave that: they see OROCLOUD_SKIP_ASSETS_BUILD=1'
 complete -c orocloud-cli -n "__fish_orocloud_cli_using_subcommand app:package:build" -l detach -d 'Start it, print its id and leave; follow it with log:view --follow'
 complete -c orocloud-cli -n "__fish_orocloud_cli_using_subcommand app:package:build" -l ignore-window -d 'Start although a maintenance window is near'
 complete -c orocloud-cli -n "__fish_orocloud_cli_using_subcommand app:package:build" -l dry-run -d 'Show what it would do and change nothing'

@@ -1,5 +1,6 @@
 //! Deployments that fail, and leave nothing behind.
 
+use crate::hostile::{HANG, hangs_until_it_is_cancelled, version_that};
 use crate::support::Shop;
 
 #[test]
@@ -26,6 +27,13 @@ fn a_deployment_that_fails_switches_nothing_and_says_why() {
         assert!(broken.stderr.contains(word), "the command and its last lines: `{word}`: {broken:#?}");
     }
     untouched("an install command that fails");
+
+    // Nor does it heed who asks it to end.
+    let deaf = format!("pcntl_async_signals(true); pcntl_signal(SIGTERM, SIG_IGN); {HANG}");
+    version_that(&shop, "hangs", "install_commands: ['oro:install', 'oro:hostile']", &deaf);
+    let hanging = shop.cli("developer", ["deploy", "--reference=hangs", "-n"]);
+    hangs_until_it_is_cancelled(&shop, "application:install", hanging, || ());
+    untouched("an install command that hangs");
 
     for bad in ["--upload-pack=touch", "-x", "a b", "$(id)", "../etc"] {
         shop.cli("developer", ["deploy", &format!("--reference={bad}"), "-n"]).ends_with(2);

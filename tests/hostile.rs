@@ -6,7 +6,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
-use crate::support::{Shop, wait_for};
+use crate::support::{Cli, Shop, wait_for};
 
 /// Makes a branch, or moves it: the version 1.0.0 with other files.
 fn branch(shop: &Shop, name: &str, files: &[(&str, &str)]) {
@@ -33,7 +33,7 @@ fn update_that(shop: &Shop, name: &str, php: &str) {
 }
 
 /// The same with this in the `deployment` part of orocloud.yaml.
-fn version_that(shop: &Shop, name: &str, deployment: &str, php: &str) {
+pub fn version_that(shop: &Shop, name: &str, deployment: &str, php: &str) {
     let command = format!(
         "<?php\nnamespace Acme\\Shop\\Console;\n\
          use Symfony\\Component\\Console\\Input\\InputInterface;\n\
@@ -66,6 +66,29 @@ fn in_cache(shop: &Shop, name: &str) -> Option<PathBuf> {
         .find(|file| file.exists())
 }
 
+/// PHP that hangs and has left a process behind, which is told in a file.
+pub const HANG: &str = "$forked = trim(shell_exec('sleep 1000 > /dev/null 2>&1 & echo $!'));\
+    @mkdir($this->settings->cacheFolder, 0777, true);\
+    file_put_contents($this->settings->cacheFolder . '/.forked', $forked);\
+    rename($this->settings->cacheFolder . '/.forked', $this->settings->cacheFolder . '/forked');\
+    while (true) { sleep(1000); }";
+
+/// An operation that runs [`HANG`] in this step. Once it is cancelled, that and what it left behind are gone.
+pub fn hangs_until_it_is_cancelled(shop: &Shop, step: &str, cli: Cli<'_>, meanwhile: impl FnOnce()) {
+    let hanging = cli.spawn();
+    wait_for(step, || in_cache(shop, "forked").is_some());
+    let forked = fs::read_to_string(in_cache(shop, "forked").expect("its file")).expect("a process id");
+    assert!(fs::exists(format!("/proc/{forked}")).expect("/proc"), "{forked} runs");
+    meanwhile();
+    let running = shop.cli("viewer", ["operation:list", "--format=json"]).succeeds().json();
+    assert!(running["items"][0]["step"].as_str().is_some_and(|at| at.contains(step)), "{running}");
+    let id = running["items"][0]["id"].as_str().expect("an operation").to_owned();
+    shop.cli("developer", ["operation:cancel", &id, "-n"]).succeeds();
+    let hung = hanging.wait_with_output().expect("its end");
+    assert_eq!(hung.status.code(), Some(7), "{}", String::from_utf8_lossy(&hung.stderr));
+    wait_for("the end of what it left behind", || !fs::exists(format!("/proc/{forked}")).expect("/proc"));
+}
+
 #[test]
 fn updates_that_hang_die_or_talk_without_end() {
     let shop = Shop::start();
@@ -74,30 +97,14 @@ fn updates_that_hang_die_or_talk_without_end() {
         shop.cli("developer", ["upgrade", &format!("--reference={name}"), "--skip-backup", "-n"])
     };
 
-    // It hangs, and has left a process behind: both are gone once it is cancelled, and the shop is as before.
-    update_that(
-        &shop,
-        "hangs",
-        "$forked = trim(shell_exec('sleep 1000 > /dev/null 2>&1 & echo $!'));\
-         file_put_contents($this->settings->cacheFolder . '/.forked', $forked);\
-         rename($this->settings->cacheFolder . '/.forked', $this->settings->cacheFolder . '/forked');\
-         while (true) { sleep(1000); }",
-    );
+    update_that(&shop, "hangs", HANG);
     let mut hanging = upgrade("hangs");
     hanging.command.args(["--downtime-duration=30m", "--downtime-comment=new prices"]);
-    let hanging = hanging.spawn();
-    wait_for("the update", || in_cache(&shop, "forked").is_some());
-    let forked = fs::read_to_string(in_cache(&shop, "forked").expect("its file")).expect("a process id");
-    assert!(fs::exists(format!("/proc/{forked}")).expect("/proc"), "{forked} runs");
-    assert_eq!(shop.page().0, 503);
-    let told = shop.cli("viewer", ["maintenance:status"]).succeeds();
-    assert!(told.stdout.contains(": new prices") && told.stdout.contains("until "), "{told:#?}");
-    let running = shop.cli("viewer", ["operation:list", "--format=json"]).succeeds().json();
-    let id = running["items"][0]["id"].as_str().expect("an operation").to_owned();
-    shop.cli("developer", ["operation:cancel", &id, "-n"]).succeeds();
-    let hung = hanging.wait_with_output().expect("its end");
-    assert_eq!(hung.status.code(), Some(7), "{}", String::from_utf8_lossy(&hung.stderr));
-    wait_for("the end of what it left behind", || !fs::exists(format!("/proc/{forked}")).expect("/proc"));
+    hangs_until_it_is_cancelled(&shop, "application:upgrade", hanging, || {
+        assert_eq!(shop.page().0, 503);
+        let told = shop.cli("viewer", ["maintenance:status"]).succeeds();
+        assert!(told.stdout.contains(": new prices") && told.stdout.contains("until "), "{told:#?}");
+    });
     as_before(&shop, "an update that hangs");
 
     update_that(&shop, "dies", "posix_kill(getmypid(), SIGKILL);");
@@ -255,6 +262,13 @@ fn builds_that_fail_and_references_that_move() {
         "{failed:#?}"
     );
     as_before(&shop, "a build that fails");
+
+    // Scripts that build assets are told when nobody wants them built.
+    let tells = composer("echo assets: ${OROCLOUD_SKIP_ASSETS_BUILD:-built}");
+    branch(&shop, "assets", &[("composer.json", &tells)]);
+    let build = ["app:package:build", "assets", "--skip-assets-build", "-n", "-v"];
+    let built = shop.cli("developer", build).succeeds();
+    assert!(built.stderr.contains("assets: 1"), "{built:#?}");
 
     // What was fetched is what is built and served, wherever the branch goes meanwhile.
     let folder = tempfile::tempdir().expect("a folder");

@@ -109,3 +109,61 @@ fn lying(shop: &Shop, name: &str, reference: &str) -> Answer {
         end(shop, rolling(shop, reference).spawn())
     })
 }
+
+#[test]
+fn a_load_balancer_that_stops_in_a_rolling_upgrade_is_named_and_holds_nothing_up() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let mode = std::os::unix::fs::PermissionsExt::from_mode(0o777);
+    std::fs::set_permissions(folder.path(), mode).expect("open to all");
+    let failpoint = folder.path().join("failpoint");
+    let shop = impatient(vec![
+        ("OROCLOUD_FAILPOINT_FILE".into(), failpoint.display().to_string()),
+        ("OROCLOUD_BALANCER_PATIENCE".into(), "2".into()),
+    ]);
+    shop.deploy("1.0.0");
+    let (maint, balancer) = (node(&shop, "maint1"), node(&shop, "lb1"));
+    let up = || balancer.start_service("haproxy").expect("it starts again");
+    let stopped_at = |point: &str| {
+        std::fs::write(&failpoint, point).expect("a failpoint");
+        let upgrade = rolling(&shop, "1.0.1").spawn();
+        wait_for(point, || !failpoint.exists());
+        wait_for("the coordinator's death", || maint.service("agent").is_ok_and(|agent| agent.pid.is_none()));
+        balancer.stop_service("haproxy").expect("it stops");
+        maint.start_service("agent").expect("it starts again");
+        upgrade
+    };
+    let is_late = |name: &str| {
+        let board = shop.cli("viewer", ["status", "--format=json"]).run().json();
+        let rows = board["rows"].as_array().expect("rows").clone();
+        let says = |row: &serde_json::Value| {
+            row["detail"].as_str().is_some_and(|text| text.contains("gets no requests since"))
+        };
+        rows.iter().any(|row| row["node"] == name && says(row))
+    };
+
+    // It is down when nothing has happened yet: nothing does.
+    balancer.stop_service("haproxy").expect("it stops");
+    let answer = end(&shop, rolling(&shop, "1.0.1").spawn());
+    assert!(answer.stderr.contains("balancer:check failed on lb1"), "{answer:#?}");
+    assert!(answer.stderr.contains("everything it had done was undone"), "{answer:#?}");
+    up();
+
+    // It stops before a node was switched: the new version is taken back, and the node let back once that can be.
+    let answer = end(&shop, stopped_at("balancer:drain:web1/intent"));
+    assert!(answer.stderr.contains("balancer:drain:web1 failed on lb1"), "{answer:#?}");
+    assert!(answer.stderr.contains("web1 gets no requests until lb1 sends to it again"), "{answer:#?}");
+    assert!(is_late("web1"));
+    up();
+    healed(&shop, "1.0.0");
+    wait_for("the first node to be let back", || !is_late("web1"));
+
+    // It stops when it sends to one node alone, and remembers that: the new version is taken to all.
+    let upgrade = stopped_at("balancer:drain:web1/done");
+    wait_for("both nodes to be late", || is_late("web1") && is_late("web2"));
+    up();
+    let answer = end(&shop, upgrade);
+    assert!(answer.stderr.contains("balancer:return:web1 failed on lb1"), "{answer:#?}");
+    assert!(answer.stderr.contains("web1 gets no requests until lb1 sends to it again"), "{answer:#?}");
+    healed(&shop, "1.0.1");
+    wait_for("both nodes to be let back", || !is_late("web1") && !is_late("web2"));
+}

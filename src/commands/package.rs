@@ -47,7 +47,7 @@ impl BuildArgs {
 pub struct Build {
     #[command(flatten)]
     build: BuildArgs,
-    /// Taken for older scripts; assets are built by composer's scripts, so there is no step of their own to skip
+    /// Tell composer's scripts, which build the assets, to leave that: they see OROCLOUD_SKIP_ASSETS_BUILD=1
     #[arg(long)]
     skip_assets_build: bool,
     #[command(flatten)]
@@ -61,10 +61,14 @@ impl Run for Build {
         context.ui.format = self.format.chosen();
         let reference = self.build.reference(context, "app:package:build")?;
         let BuildArgs { tag, label, .. } = self.build;
-        let params = package::BuildParams { reference, tag, label, options: self.operation.options() };
-        if self.skip_assets_build {
-            context.ui.note("Assets are built by composer's scripts: --skip-assets-build skips nothing.");
-        }
+        let skip_assets_build = self.skip_assets_build;
+        let params = package::BuildParams {
+            reference,
+            tag,
+            label,
+            skip_assets_build,
+            options: self.operation.options(),
+        };
         if self.operation.dry_run {
             return show_dry_run::<package::Build>(context, &params);
         }

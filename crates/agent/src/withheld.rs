@@ -24,10 +24,13 @@ pub struct Withholding {
     pub why: String,
 }
 
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 struct Content {
     format: u32,
     nodes: BTreeMap<NodeName, Withholding>,
+    /// Nodes that are what they should be, and that a load balancer which was down may not send to.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    late: BTreeMap<NodeName, Withholding>,
 }
 
 /// The nodes that are kept out.
@@ -47,6 +50,15 @@ impl Withheld {
 
     /// All of them.
     pub fn all(&self) -> Result<BTreeMap<NodeName, Withholding>, CallError> {
+        self.read().map(|content| content.nodes)
+    }
+
+    /// Nodes that are to get requests, and of which a load balancer was down when it was to be told so.
+    pub fn late(&self) -> Result<BTreeMap<NodeName, Withholding>, CallError> {
+        self.read().map(|content| content.late)
+    }
+
+    fn read(&self) -> Result<Content, CallError> {
         let cannot = |why: &dyn std::fmt::Display| {
             CallError::failed(format!("{} cannot be read", self.file.display())).because(why)
         };
@@ -54,34 +66,42 @@ impl Withheld {
             Some(content) if content.format > FORMAT => {
                 Err(cannot(&format!("format is {}, this agent reads {FORMAT}", content.format)))
             }
-            Some(content) => Ok(content.nodes),
-            None => Ok(BTreeMap::new()),
+            Some(content) => Ok(content),
+            None => Ok(Content { format: FORMAT, ..Content::default() }),
         }
     }
 
     /// Keeps a node out. One that is out already keeps its first reason, which is where the trouble began.
     pub fn add(&self, node: &NodeName, withholding: Withholding) -> Result<(), CallError> {
-        self.change(|nodes| {
-            nodes.entry(node.clone()).or_insert(withholding);
+        self.change(|content| {
+            content.nodes.entry(node.clone()).or_insert(withholding);
         })
     }
 
-    /// Forgets a node.
+    /// Has a node let back as soon as its load balancers can be told.
+    pub fn let_back_later(&self, node: &NodeName, why: Withholding) -> Result<(), CallError> {
+        self.change(|content| {
+            content.late.entry(node.clone()).or_insert(why);
+        })
+    }
+
+    /// Forgets a node that was let back.
     pub fn remove(&self, node: &NodeName) -> Result<(), CallError> {
-        self.change(|nodes| {
-            nodes.remove(node);
+        self.change(|content| {
+            content.nodes.remove(node);
+            content.late.remove(node);
         })
     }
 
-    fn change(&self, change: impl FnOnce(&mut BTreeMap<NodeName, Withholding>)) -> Result<(), CallError> {
+    fn change(&self, change: impl FnOnce(&mut Content)) -> Result<(), CallError> {
         let _turn = WRITING.lock().unwrap_or_else(PoisonError::into_inner);
-        let before = self.all()?;
-        let mut nodes = before.clone();
-        change(&mut nodes);
-        if nodes == before {
+        let before = self.read()?;
+        let mut content = before.clone();
+        change(&mut content);
+        if content == before {
             return Ok(());
         }
-        orocloud_durable::write_json(&self.file, &Content { format: FORMAT, nodes }, 0o644).map_err(|error| {
+        orocloud_durable::write_json(&self.file, &content, 0o644).map_err(|error| {
             CallError::failed(format!("{} cannot be written", self.file.display())).because(error)
         })
     }
@@ -109,7 +129,12 @@ mod tests {
         let again = Withheld::new(folder.path()).all().unwrap();
         assert_eq!(again, BTreeMap::from([(web1.clone(), why("lost")), (web2.clone(), why("lies"))]));
         withheld.remove(&web1).unwrap();
-        assert_eq!(withheld.all().unwrap().into_keys().collect::<Vec<_>>(), [web2]);
+        assert_eq!(withheld.all().unwrap().into_keys().collect::<Vec<_>>(), [web2.clone()]);
+        withheld.let_back_later(&web1, why("nobody to tell")).unwrap();
+        withheld.let_back_later(&web2, why("nobody to tell")).unwrap();
+        withheld.remove(&web2).unwrap();
+        assert!(withheld.all().unwrap().is_empty(), "who is only late is not kept out");
+        assert_eq!(withheld.late().unwrap(), BTreeMap::from([(web1.clone(), why("nobody to tell"))]));
         std::fs::write(folder.path().join("withheld.json"), r#"{"format":2,"nodes":{}}"#).unwrap();
         assert!(withheld.all().unwrap_err().to_string().contains("format is 2"));
         assert!(withheld.add(&web1, why("lost")).is_err(), "what cannot be read is not written over");

@@ -68,6 +68,9 @@ pub struct BuildParams {
     /// A person's words.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub label: Option<Label>,
+    /// The application's scripts are told to build no assets.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub skip_assets_build: bool,
     /// What every operation takes.
     #[serde(default)]
     pub options: OperationOptions,

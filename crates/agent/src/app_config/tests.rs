@@ -122,9 +122,7 @@ fn a_wrong_key_or_value_is_named_with_its_place_and_the_nearest_key() {
 fn an_open_quote_is_found_where_it_begins() {
     let text = "orocloud_options:\n  deployment:\n    install_commands:\n      - 'oro:install --env=prod\n     \
                 upgrade_commands: \"x\"\n";
-    let found = faults(text);
-    assert!(found[0].starts_with("orocloud.yaml:"), "{found:?}");
-    println!("{found:?}");
+    assert_eq!(faults(text), ["orocloud.yaml:4:9: this is not YAML: invalid indentation in quoted scalar"]);
 }
 
 #[test]

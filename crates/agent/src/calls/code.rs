@@ -65,8 +65,8 @@ impl CodeOrder<'_> {
     }
 
     /// What composer adds to it.
-    pub fn build(&self) -> Step {
-        self.maint("source:build", StepAction::SourceBuild { release: self.release.clone() })
+    pub fn build(&self, skip_assets: bool) -> Step {
+        self.maint("source:build", StepAction::SourceBuild { release: self.release.clone(), skip_assets })
     }
 
     /// One file of it.
@@ -111,6 +111,13 @@ impl CodeOrder<'_> {
             release: self.release.clone(),
             commands: commands.clone(),
         })
+    }
+
+    /// The load balancers can be told about the web nodes.
+    pub fn check_balancers(&self) -> Vec<Step> {
+        let check = || StepAction::BalancerCheck { nodes: self.places.webs.clone() };
+        let balancers = self.environment.with_role(NodeRole::Lb);
+        balancers.map(|balancer| step("balancer:check", &balancer.name, check())).collect()
     }
 
     /// No load balancer sends to the node any more, and what it sent before is answered.

@@ -97,7 +97,7 @@ pub fn plan(
     let prepare = step("database:prepare", &nodes.db, StepAction::DatabasePrepare { extensions: Vec::new() });
     let mut groups = vec![
         vec![order.fetch()],
-        vec![order.build(), prepare],
+        vec![order.build(false), prepare],
         vec![order.package()],
         order.send(),
         order.unpack(),

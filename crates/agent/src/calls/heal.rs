@@ -58,7 +58,7 @@ pub async fn watch(daemon: DaemonRef) {
         if look_for_strays {
             next_strays = Instant::now() + STRAYS;
         }
-        if look_for_strays || !kept_out(&daemon).is_ok_and(|nodes| nodes.is_empty()) {
+        if look_for_strays || !to_see_to(&daemon).is_ok_and(|nodes| nodes.is_empty()) {
             round(&daemon, look_for_strays, Turn::Own).await;
         }
         services.look(&daemon).await;
@@ -101,23 +101,44 @@ fn kept_out(daemon: &DaemonRef) -> Result<BTreeMap<NodeName, Withholding>, CallE
     Withheld::new(&daemon.node.config.state).all()
 }
 
+/// These, and the nodes that a load balancer was to send to when it was down.
+fn to_see_to(daemon: &DaemonRef) -> Result<BTreeMap<NodeName, Wrong>, CallError> {
+    let withheld = Withheld::new(&daemon.node.config.state);
+    let late = withheld.late()?.into_keys().map(|node| (node, Wrong::Late));
+    // Whoever is kept out is let back once it is what it should be, and not before.
+    Ok(late.chain(withheld.all()?.into_keys().map(|node| (node, Wrong::KeptOut))).collect())
+}
+
+/// Why somebody has to see to a node.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Wrong {
+    /// It is not what it should be.
+    KeptOut,
+    /// It may not get the requests that it should.
+    Late,
+}
+
 async fn round(daemon: &DaemonRef, look_for_strays: bool, turn: Turn) {
     let mut tried = daemon.healing.0.lock().await;
     if look_for_strays && let Err(error) = withhold_strays(daemon, turn).await {
         crate::log::line(format!("what the web nodes serve cannot be compared: {error}"));
     }
-    let nodes = match kept_out(daemon) {
+    let nodes = match to_see_to(daemon) {
         Ok(nodes) => nodes,
         Err(error) => {
             return crate::log::line(format!("nodes that are kept out are not looked after: {error}"));
         }
     };
     tried.retain(|node, _| nodes.contains_key(node));
-    for node in nodes.into_keys() {
+    for (node, wrong) in nodes {
         if turn == Turn::Own && tried.get(&node).is_some_and(|tried| Instant::now() < tried.next) {
             continue;
         }
-        match heal(daemon, &node, turn).await {
+        let healed = match wrong {
+            Wrong::KeptOut => heal(daemon, &node, turn).await,
+            Wrong::Late => let_back(daemon, &node, turn).await,
+        };
+        match healed {
             Ok(true) => {
                 tried.remove(&node);
                 crate::log::line(format!("{node} serves what it should, and is in the load balancer again"));
@@ -184,12 +205,37 @@ async fn heal(daemon: &DaemonRef, node: &NodeName, turn: Turn) -> Result<bool, C
         let check = StepAction::FrontendCheck { release: version.release };
         act(&daemon.nodes, node, "frontend:check", check, Duration::from_secs(300)).await?;
     }
-    for balancer in balancers(&config.environment).filter(|_| is_web) {
-        let back = StepAction::BalancerReturn { node: node.clone(), healed: true };
-        act(&daemon.nodes, balancer, "balancer:return", back, Duration::from_secs(120)).await?;
+    if is_web {
+        give_back(daemon, node).await?;
     }
     Withheld::new(&config.state).remove(node)?;
     Ok(true)
+}
+
+/// Lets a node back that is what it should be; false when others hold the locks.
+async fn let_back(daemon: &DaemonRef, node: &NodeName, turn: Turn) -> Result<bool, CallError> {
+    let environment = &daemon.node.config.environment;
+    // While they are down nobody is kept from the locks.
+    for balancer in balancers(environment) {
+        let check = StepAction::BalancerCheck { nodes: vec![node.clone()] };
+        act(&daemon.nodes, balancer, "balancer:check", check, Duration::from_secs(60)).await?;
+    }
+    let Some(_held) = turn.take(daemon, &format!("let {node} back")) else { return Ok(false) };
+    // It may have been left behind meanwhile.
+    if kept_out(daemon)?.contains_key(node) {
+        return Ok(false);
+    }
+    give_back(daemon, node).await?;
+    Withheld::new(&daemon.node.config.state).remove(node)?;
+    Ok(true)
+}
+
+async fn give_back(daemon: &DaemonRef, node: &NodeName) -> Result<(), CallError> {
+    for balancer in balancers(&daemon.node.config.environment) {
+        let back = StepAction::BalancerReturn { node: node.clone(), healed: true };
+        act(&daemon.nodes, balancer, "balancer:return", back, Duration::from_secs(120)).await?;
+    }
+    Ok(())
 }
 
 /// Makes the node serve what is recorded, or the page if that is up; says whether it is.

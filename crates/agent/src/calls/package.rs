@@ -63,7 +63,8 @@ impl OperationCall for Build {
     }
 
     fn command(params: &BuildParams) -> String {
-        named("app:package:build", &params.reference, params.tag.as_ref(), params.label.as_ref())
+        let skip = if params.skip_assets_build { " --skip-assets-build" } else { "" };
+        named("app:package:build", &params.reference, params.tag.as_ref(), params.label.as_ref()) + skip
     }
 
     async fn plan(context: &Context, params: &BuildParams) -> Result<OperationPlan, CallError> {
@@ -83,7 +84,7 @@ impl OperationCall for Build {
         tidy = tidy.soft();
         let groups = vec![
             vec![order.fetch()],
-            vec![order.build()],
+            vec![order.build(params.skip_assets_build)],
             vec![order.package()],
             vec![publication(&places, &tag, params.label.as_ref())],
             vec![tidy],

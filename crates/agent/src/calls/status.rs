@@ -40,6 +40,8 @@ pub struct Facts<'a> {
     pub operations: Vec<OperationSummary>,
     /// Web nodes that are kept out of the load balancer.
     pub withheld: BTreeMap<NodeName, Withholding>,
+    /// Web nodes that are let back as soon as their load balancers can be told.
+    pub late: BTreeMap<NodeName, Withholding>,
     /// Maintenance windows that are open or near.
     pub windows: Vec<Window>,
     /// Mail about windows, and who has it.
@@ -80,6 +82,7 @@ pub async fn status(
         known: Known::read(&config.state)?,
         operations: context.daemon.operations.unended(),
         withheld: Withheld::new(&config.state).all()?,
+        late: Withheld::new(&config.state).late()?,
         windows: context.daemon.windows.all(config, now)?,
         mail: outbox::told(&config.state)?,
     }))
@@ -126,6 +129,7 @@ pub fn board(facts: &Facts<'_>) -> status::StatusAnswer {
         }
     }
     rows.extend(facts.withheld.iter().map(|(name, withholding)| withheld(name, withholding)));
+    rows.extend(facts.late.iter().map(|(name, withholding)| late(name, withholding)));
     rows.push(application(facts.known.code.as_ref(), &serving(environment, &facts.nodes)));
     rows.extend(maintenance_differs(&facts.nodes));
     rows.push(backups(facts));
@@ -164,6 +168,13 @@ fn withheld(name: &NodeName, Withholding { since, operation, why }: &Withholding
     let next = operation.map(|operation| format!("orocloud-cli log:view {operation}"));
     let detail =
         format!("kept out of the load balancer since {since:.0}, until it serves what it should: {why}");
+    StatusRow { node: Some(name.clone()), ..row("load balancer", Health::Warning, detail, next) }
+}
+
+/// A node that is what it should be, and that a load balancer does not know of.
+fn late(name: &NodeName, Withholding { since, operation, why }: &Withholding) -> StatusRow {
+    let next = operation.map(|operation| format!("orocloud-cli log:view {operation}"));
+    let detail = format!("gets no requests since {since:.0}, until the load balancer can be told: {why}");
     StatusRow { node: Some(name.clone()), ..row("load balancer", Health::Warning, detail, next) }
 }
 

@@ -85,7 +85,7 @@ impl Ground<'_> {
     /// From the source to a release on every web node that nobody asks yet.
     fn prepare(&self, beside_build: Vec<Step>, beside_package: Vec<Step>) -> Vec<Vec<Step>> {
         let order = &self.order;
-        let mut build = vec![order.build()];
+        let mut build = vec![order.build(false)];
         build.extend(beside_build);
         let mut package = vec![order.package()];
         package.extend(beside_package);

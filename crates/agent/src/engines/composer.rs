@@ -24,6 +24,8 @@ pub struct Composer<'a> {
     pub folder: &'a Path,
     /// `application.env_vars`: credentials among them.
     pub variables: &'a BTreeMap<String, String>,
+    /// The application's scripts, which build its assets, are told not to.
+    pub skip_assets: bool,
     /// Ends what runs.
     pub cancel: &'a CancellationToken,
 }
@@ -80,6 +82,9 @@ impl Composer<'_> {
             if !is_auth(name) {
                 program = program.env(name, value);
             }
+        }
+        if self.skip_assets {
+            program = program.env("OROCLOUD_SKIP_ASSETS_BUILD", "1");
         }
         Ok(match credentials(self.variables)? {
             Some(credentials) => program.env("COMPOSER_AUTH", credentials),

@@ -129,6 +129,32 @@ impl Executor for NodeExecutor {
         }
     }
 
+    fn can_be_put_off(&self, phase: Phase, step: &Step<StepAction>) -> bool {
+        // A load balancer that is down sends to nobody, and the node is what it should be: it is let back later.
+        matches!(
+            (phase, &step.action),
+            (Phase::Undo, StepAction::BalancerDrain { .. }) | (Phase::Act, StepAction::BalancerReturn { .. })
+        )
+    }
+
+    fn put_off(
+        &self,
+        operation: CallId,
+        step: &Step<StepAction>,
+        why: &CallError,
+    ) -> Result<String, CallError> {
+        let (StepAction::BalancerDrain { node } | StepAction::BalancerReturn { node, .. }) = &step.action
+        else {
+            return Err(CallError::internal(format!("{} cannot be put off", step.name)));
+        };
+        let late = Withholding { since: Timestamp::now(), operation: Some(operation), why: why.to_string() };
+        Withheld::new(&self.nodes.config().state).let_back_later(node, late)?;
+        Ok(format!(
+            "{node} gets no requests until {} sends to it again, which the agent sees to: {why}",
+            step.node
+        ))
+    }
+
     async fn leave(
         &self,
         operation: CallId,

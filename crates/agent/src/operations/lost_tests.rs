@@ -9,7 +9,7 @@ use orocloud_protocol::{ErrorKind, EventBody};
 use serde_json::json;
 
 use super::fakes::*;
-use super::plan::StepFailure;
+use super::plan::{Step, StepFailure};
 use super::*;
 
 #[tokio::test]
@@ -214,4 +214,40 @@ async fn who_cancels_as_the_last_step_is_done_is_not_told_wrong() {
     assert!(running.cancel.cancel("dora"));
     assert_eq!(end_of(&operations, operation).await.state, OperationState::Cancelled);
     assert!(asked(&operations).contains(&"Undo a".to_owned()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_somebody_else_does_later_is_not_waited_for_without_end() {
+    let step = |name: &str| Step::new(name, &"lb1".parse().unwrap(), ());
+    let with = |third: &str| {
+        let groups = vec![vec![step("a")], vec![step("balancer")], vec![step(third)]];
+        let undone_until = if third == "b" { 3 } else { 0 };
+        OperationPlan { groups, point_of_no_return: 0, undone_until, ..plan() }
+    };
+    // An undo that fails.
+    let (summary, asked) = play_plan(with("b"), |step, phase, _, _| match (step, phase) {
+        ("b", Phase::Act) | ("balancer", Phase::Undo) => Play::Give(Err(StepFailure::Failed(fault()))),
+        (_, Phase::Probe) => probed(Probe::NotDone),
+        (_, Phase::Undo) => undone(),
+        _ => done(),
+    })
+    .await;
+    assert_eq!(summary.state, OperationState::Failed);
+    let undone: Vec<&str> = asked.iter().map(String::as_str).skip_while(|line| *line != "Undo b").collect();
+    assert_eq!(undone, ["Undo b", "Undo balancer", "Undo balancer", "Put off balancer", "Undo a"]);
+    let error = summary.error.unwrap();
+    assert_eq!(
+        error.causes[error.causes.len() - 2..],
+        ["everything else it had done was undone", "web1 is late"]
+    );
+
+    // An act that fails behind the point of no return.
+    let (summary, asked) = play_plan(with("d"), |step, phase, _, _| match (step, phase) {
+        ("balancer", Phase::Act) => Play::Give(Err(StepFailure::Failed(fault()))),
+        (_, Phase::Probe) => probed(Probe::NotDone),
+        _ => done(),
+    })
+    .await;
+    assert_eq!(summary.state, OperationState::Failed);
+    assert!(asked.contains(&"Put off balancer".to_owned()), "{asked:?}");
 }

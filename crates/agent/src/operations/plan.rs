@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use orocloud_protocol::node::StepAction;
+use orocloud_protocol::node::{Phase, StepAction};
 use orocloud_protocol::{CallError, CallId, ContentHash, NodeName, PlannedStep};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -158,6 +158,22 @@ pub trait Executor: Send + Sync + 'static {
     /// How often an act that fails behind the point of no return is tried.
     fn tries(&self, action: &Self::Action) -> u32;
 
+    /// Whether somebody else does later what a step cannot do, or take back, because what it is about is down: an
+    /// operation does not wait for that without end.
+    fn can_be_put_off(&self, _phase: Phase, _step: &Step<Self::Action>) -> bool {
+        false
+    }
+
+    /// Has that done as soon as it can be; says what that is.
+    fn put_off(
+        &self,
+        _operation: CallId,
+        step: &Step<Self::Action>,
+        _why: &CallError,
+    ) -> Result<String, CallError> {
+        Err(CallError::internal(format!("{} cannot be put off", step.name)))
+    }
+
     /// Leaves the step's node behind: takes it out of the load balancer until it is what it should be. May be asked
     /// again. As long as this fails, the node is waited for.
     fn leave(
@@ -187,7 +203,7 @@ pub struct StepRequest<'a, A> {
     /// The step.
     pub step: &'a Step<A>,
     /// What is wanted of it.
-    pub phase: orocloud_protocol::node::Phase,
+    pub phase: Phase,
     /// What earlier steps answered.
     pub outputs: &'a Outputs,
     /// Only wait for this very attempt if it still runs.

@@ -28,6 +28,9 @@ pub enum StepAction {
     SourceBuild {
         /// The release it will become.
         release: ReleaseName,
+        /// The application's scripts are told to build no assets.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        skip_assets: bool,
     },
     /// Makes one file of the built checkout. Output: [`super::PackageBuilt`].
     PackageBuild {
@@ -142,6 +145,11 @@ pub enum StepAction {
     RestoreRecord {},
 
     // --- on lb ----------------------------------------------------------------------------------------------
+    /// Looks whether the load balancer can be told about these web nodes, before anything is done that counts on it.
+    BalancerCheck {
+        /// The web nodes.
+        nodes: Vec<NodeName>,
+    },
     /// Has the load balancer send no new requests to a web node, and waits until those in flight have ended; does
     /// nothing where no other node takes requests. Its undo lets the node get requests again. Output:
     /// [`super::Drained`].

@@ -25,7 +25,9 @@ impl Ground<'_> {
         groups.push(self.warm());
         let (before, webs) = (self.before.clone(), order.places.webs.clone());
         let watch = StepAction::DatabaseWatch { before, webs, open: true };
-        groups.push(vec![step("database:watch", &order.places.db, watch)]);
+        let mut last = order.check_balancers();
+        last.push(step("database:watch", &order.places.db, watch));
+        groups.push(last);
         groups.retain(|group| !group.is_empty());
         // As with the page: an update that has begun is finished after a crash, and what fails is undone.
         let point_of_no_return = groups.len();

@@ -17,8 +17,17 @@ const DRAIN_LIMIT: Duration = Duration::from_secs(180);
 /// How long a node may take to pass its health check again.
 const RETURN_LIMIT: Duration = Duration::from_secs(60);
 
-/// How long a load balancer may take that is just being started.
-const ORDER_LIMIT: Duration = Duration::from_secs(15);
+/// How long a load balancer may take that is just being started. One that is silent for longer is down.
+fn start_limit() -> Duration {
+    // A test that takes one down has no minute to wait for it.
+    #[cfg(debug_assertions)]
+    if let Some(seconds) =
+        std::env::var("OROCLOUD_BALANCER_PATIENCE").ok().and_then(|seconds| seconds.parse().ok())
+    {
+        return Duration::from_secs(seconds);
+    }
+    Duration::from_secs(15)
+}
 
 const PAUSE: Duration = Duration::from_millis(20);
 
@@ -29,12 +38,36 @@ pub async fn run(
     action: &StepAction,
 ) -> Result<StepAnswer, CallError> {
     match action {
+        StepAction::BalancerCheck { nodes } => carry_out(&Check { nodes }, phase, context).await,
         StepAction::BalancerDrain { node } => carry_out(&Drain { node }, phase, context).await,
         StepAction::BalancerReturn { node, healed } => {
             carry_out(&Return { node, healed: *healed }, phase, context).await
         }
         StepAction::BalancerWithhold { node } => carry_out(&Withhold { node }, phase, context).await,
         _ => Err(CallError::internal("this is no step of the load balancer")),
+    }
+}
+
+struct Check<'a> {
+    nodes: &'a [NodeName],
+}
+
+impl Action for Check<'_> {
+    async fn act(&self, context: &ActionContext<'_>) -> Result<Value, CallError> {
+        let servers = servers_soon(context).await?;
+        for node in self.nodes {
+            found(&servers, node)?;
+        }
+        Ok(Value::Null)
+    }
+
+    async fn undo(&self, _context: &ActionContext<'_>) -> Result<(), CallError> {
+        Ok(())
+    }
+
+    async fn probe(&self, _context: &ActionContext<'_>) -> Result<Probe, CallError> {
+        // Looking again is all there is to it.
+        Ok(Probe::NotDone)
     }
 }
 
@@ -85,11 +118,7 @@ impl Drain<'_> {
         let until = Instant::now() + DRAIN_LIMIT;
         loop {
             // A load balancer that is started anew in between has no requests in flight, and knows the order.
-            let sessions = match servers(context).await {
-                Ok(servers) => found(&servers, self.node)?.sessions,
-                Err(error) if Instant::now() > until => return Err(error),
-                Err(_) => 1,
-            };
+            let sessions = found(&servers_soon(context).await?, self.node)?.sessions;
             if sessions == 0 {
                 return Ok(());
             }
@@ -120,16 +149,12 @@ impl Action for Return<'_> {
         order(context, self.node, Order::Return).await?;
         let until = Instant::now() + RETURN_LIMIT;
         loop {
-            let seen = match servers(context).await {
-                Ok(servers) => {
-                    let server = found(&servers, self.node)?;
-                    if server.takes_requests() {
-                        return Ok(Value::Null);
-                    }
-                    format!("HAProxy says {} {}", server.status, server.check)
-                }
-                Err(error) => error.to_string(),
-            };
+            let servers = servers_soon(context).await?;
+            let server = found(&servers, self.node)?;
+            if server.takes_requests() {
+                return Ok(Value::Null);
+            }
+            let seen = format!("HAProxy says {} {}", server.status, server.check);
             if Instant::now() > until {
                 let node = self.node;
                 return Err(CallError::failed(format!(
@@ -185,11 +210,11 @@ async fn servers(context: &ActionContext<'_>) -> Result<Vec<Server>, CallError> 
 
 /// The same, also of a load balancer that is just being started.
 async fn servers_soon(context: &ActionContext<'_>) -> Result<Vec<Server>, CallError> {
-    let until = Instant::now() + ORDER_LIMIT;
+    let until = Instant::now() + start_limit();
     loop {
         match servers(context).await {
             Err(_) if Instant::now() < until => pause(context).await?,
-            outcome => return outcome,
+            outcome => return outcome.map_err(|error| down(context, error)),
         }
     }
 }
@@ -204,13 +229,18 @@ fn found<'a>(servers: &'a [Server], node: &NodeName) -> Result<&'a Server, CallE
 /// Gives the order, also to a load balancer that is just being started.
 async fn order(context: &ActionContext<'_>, node: &NodeName, order: Order) -> Result<(), CallError> {
     let config = context.balancer()?;
-    let until = Instant::now() + ORDER_LIMIT;
+    let until = Instant::now() + start_limit();
     loop {
         match haproxy::order(config, node, order).await {
             Err(_) if Instant::now() < until => pause(context).await?,
-            outcome => return outcome,
+            outcome => return outcome.map_err(|error| down(context, error)),
         }
     }
+}
+
+fn down(context: &ActionContext<'_>, error: CallError) -> CallError {
+    let node = &context.node.config.node;
+    error.hint(format!("see why: orocloud-cli log:tail haproxy --node={node} --lines=50 --no-follow"))
 }
 
 async fn pause(context: &ActionContext<'_>) -> Result<(), CallError> {

@@ -193,8 +193,10 @@ fn install(password: &str) -> StepAction {
 #[tokio::test]
 async fn a_reference_becomes_a_release_whose_console_runs() {
     let mut rig = Rig::new();
-    let (build, pack) =
-        (StepAction::SourceBuild { release: release() }, StepAction::PackageBuild { release: release() });
+    let (build, pack) = (
+        StepAction::SourceBuild { release: release(), skip_assets: false },
+        StepAction::PackageBuild { release: release() },
+    );
     let unpack = StepAction::ReleaseUnpack { release: release(), version: None };
 
     assert_eq!(rig.probe("source:fetch", fetch("1.0.0")).await, Probe::NotDone);
@@ -246,7 +248,7 @@ async fn a_reference_becomes_a_release_whose_console_runs() {
     // The same commit, built anew, is the same package.
     for (step, action) in [
         ("source:fetch", fetch("1.0.0")),
-        ("source:build", StepAction::SourceBuild { release: release() }),
+        ("source:build", StepAction::SourceBuild { release: release(), skip_assets: false }),
         ("package:build", StepAction::PackageBuild { release: release() }),
     ] {
         rig.act(step, action).await.unwrap();
@@ -259,7 +261,7 @@ async fn a_reference_becomes_a_release_whose_console_runs() {
         rig.undo("application:install", install("")).await;
         rig.undo("release:unpack", unpack.clone()).await;
         rig.undo("package:build", StepAction::PackageBuild { release: release() }).await;
-        rig.undo("source:build", StepAction::SourceBuild { release: release() }).await;
+        rig.undo("source:build", StepAction::SourceBuild { release: release(), skip_assets: false }).await;
         rig.undo("source:fetch", fetch("1.0.0")).await;
     }
     assert_eq!(releases::recorded(&rig.node.config.state).unwrap(), None);
@@ -324,14 +326,19 @@ async fn what_is_wrong_with_the_application_is_named_before_it_is_built() {
         "badcode",
     );
     rig.act("source:fetch", fetch("badcode")).await.unwrap();
-    let error = rig.act("source:build", StepAction::SourceBuild { release: release() }).await.unwrap_err();
+    let error = rig
+        .act("source:build", StepAction::SourceBuild { release: release(), skip_assets: false })
+        .await
+        .unwrap_err();
     assert!(
         error.message.starts_with("composer install") && error.to_string().contains("composer.json"),
         "{error}"
     );
     // The console needs an autoloader, whoever makes it.
     fs::remove_file(rig.at("build").join(RELEASE).join("composer.json")).unwrap();
-    rig.act("source:build", StepAction::SourceBuild { release: release() }).await.unwrap();
+    rig.act("source:build", StepAction::SourceBuild { release: release(), skip_assets: false })
+        .await
+        .unwrap();
     let checkout = rig.at("build").join(RELEASE);
     fs::create_dir_all(checkout.join("vendor")).unwrap();
     fs::write(checkout.join("vendor/autoload.php"), "<?php require __DIR__.'/../src/B.php';").unwrap();
@@ -399,6 +406,9 @@ async fn a_cancelled_build_ends_at_once() {
         }
         cancel.cancel();
     });
-    let error = rig.act("source:build", StepAction::SourceBuild { release: release() }).await.unwrap_err();
+    let error = rig
+        .act("source:build", StepAction::SourceBuild { release: release(), skip_assets: false })
+        .await
+        .unwrap_err();
     assert_eq!(error.kind, ErrorKind::Cancelled, "{error}");
 }

@@ -15,6 +15,7 @@ mod prepare;
 mod record;
 mod release;
 mod service;
+mod silence;
 mod source;
 mod watch;
 
@@ -23,6 +24,7 @@ use orocloud_protocol::{CallError, CallId, ErrorKind};
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
+use self::silence::carry_out_aloud;
 use crate::environment::{App, LoadBalancer, Maint, Web};
 use crate::nodes::NodeRef;
 use crate::nodes::marks::Marks;
@@ -159,7 +161,9 @@ pub async fn run(
         StepAction::SourceFetch { reference, release } => {
             carry_out(&source::Fetch { reference, release }, phase, context).await
         }
-        StepAction::SourceBuild { release } => carry_out(&source::Build { release }, phase, context).await,
+        StepAction::SourceBuild { release, skip_assets } => {
+            carry_out_aloud(&source::Build { release, skip_assets: *skip_assets }, phase, context).await
+        }
         StepAction::PackageBuild { release } => carry_out(&package::Build { release }, phase, context).await,
         StepAction::PackagePublish { tag, label } => {
             let action = package::Publish { tag, label: label.as_ref() };
@@ -175,9 +179,11 @@ pub async fn run(
             carry_out(&release::Unpack { release, version: version.as_ref() }, phase, context).await
         }
         StepAction::ConsoleRun { release, commands } => {
-            carry_out(&console::Run { release, commands }, phase, context).await
+            carry_out_aloud(&console::Run { release, commands }, phase, context).await
         }
-        StepAction::CacheWarm { release } => carry_out(&console::Warm { release }, phase, context).await,
+        StepAction::CacheWarm { release } => {
+            carry_out_aloud(&console::Warm { release }, phase, context).await
+        }
         StepAction::ReleaseRecord { release, reference, by } => {
             carry_out(&record::Record { release, reference, by }, phase, context).await
         }
@@ -194,7 +200,8 @@ pub async fn run(
         StepAction::ReleaseBring { release } => {
             carry_out(&bring::Bring { release: release.as_ref() }, phase, context).await
         }
-        StepAction::BalancerDrain { .. }
+        StepAction::BalancerCheck { .. }
+        | StepAction::BalancerDrain { .. }
         | StepAction::BalancerReturn { .. }
         | StepAction::BalancerWithhold { .. } => balancer::run(context, phase, action).await,
         StepAction::ReleasesTidy { keep } => carry_out(&release::Tidy { keep }, phase, context).await,

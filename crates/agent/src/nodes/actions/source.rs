@@ -88,6 +88,7 @@ impl Action for Fetch<'_> {
 /// [`orocloud_protocol::node::StepAction::SourceBuild`]
 pub struct Build<'a> {
     pub release: &'a ReleaseName,
+    pub skip_assets: bool,
 }
 
 impl Action for Build<'_> {
@@ -100,6 +101,7 @@ impl Action for Build<'_> {
             home: &maint.composer_home,
             folder: &checkout,
             variables: &config.application.env_vars,
+            skip_assets: self.skip_assets,
             cancel: &context.cancel,
         };
         let mut output = Output::new(&context.events);

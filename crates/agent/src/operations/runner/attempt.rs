@@ -17,6 +17,9 @@ use crate::operations::failpoint::{around, failpoint};
 use crate::operations::journal::{Journal, Mark, StepLine};
 use crate::operations::plan::{Executor, OnLoss, Outputs, Step, StepFailure, StepRequest, was_tried_enough};
 
+/// How often an undo is tried that somebody else can do later.
+const TRIES_BEFORE_PUTTING_OFF: u32 = 2;
+
 /// What all attempts of one operation share.
 pub(super) struct Shared<E: Executor> {
     pub executor: Arc<E>,
@@ -72,7 +75,7 @@ impl Unable {
 pub(super) enum NotUndone {
     /// The node will not: trying again would not help.
     Refused(CallError),
-    /// It failed, and its step is one that may.
+    /// It failed, and its step is one that may, or that somebody else undoes later.
     Failed(CallError),
     /// Its node is out of reach.
     Away(CallError),
@@ -263,7 +266,7 @@ impl<E: Executor> Attempt<E> {
             Known::Undoing(call) => self.settle(call, Phase::Undo, &CancellationToken::new()).await?,
             _ => {}
         }
-        let mut pause = Pause::new();
+        let (mut pause, mut tried) = (Pause::new(), 0);
         loop {
             let call = self.next_call(Phase::Undo);
             self.intend_to_undo(call).await;
@@ -292,6 +295,12 @@ impl<E: Executor> Attempt<E> {
                 return Err(NotUndone::Refused(error));
             }
             if self.step.soft {
+                return Err(NotUndone::Failed(error));
+            }
+            tried += 1;
+            if tried >= TRIES_BEFORE_PUTTING_OFF
+                && self.shared.executor.can_be_put_off(Phase::Undo, &self.step)
+            {
                 return Err(NotUndone::Failed(error));
             }
             let why = format!("{} on {} could not be undone: {error}", self.step.name, self.step.node);

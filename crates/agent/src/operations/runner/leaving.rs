@@ -85,6 +85,15 @@ impl<E: Executor> Runner<E> {
         self.leave(index, Phase::Act, wrong).await.err().map(|_| first)
     }
 
+    /// Has somebody else do later what a step could not do, or undo, and says so.
+    pub(super) fn put_off(&mut self, index: usize, place: usize, why: &CallError) -> Result<(), CallError> {
+        let step = &self.plan.groups[index][place];
+        let text = self.shared.executor.put_off(self.shared.operation, step, why)?;
+        self.shared.journal.tell(EventBody::Note { level: NoteLevel::Warning, text: text.clone() });
+        self.put_off.insert(text);
+        Ok(())
+    }
+
     /// What an operation ends with that did all but what was to be done on nodes left behind.
     pub(super) fn left_behind(&self) -> Option<CallError> {
         let names: Vec<&str> = self.left.keys().map(NodeName::as_str).collect();
@@ -96,6 +105,12 @@ impl<E: Executor> Runner<E> {
     pub(super) fn naming_the_left(&self, mut error: CallError) -> CallError {
         for (node, why) in &self.left {
             error = error.because(format!("{node} was left behind, out of the load balancer: {why}"));
+        }
+        for later in &self.put_off {
+            error = error.because(later);
+        }
+        if !self.put_off.is_empty() {
+            error = error.hint("see whether it gets requests again: orocloud-cli status");
         }
         if !self.left.is_empty() {
             error = error.hint(

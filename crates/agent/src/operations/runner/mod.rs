@@ -6,11 +6,12 @@ mod cancel;
 mod leaving;
 mod waiting;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use jiff::Timestamp;
 use orocloud_protocol::node::Phase;
 use orocloud_protocol::operation::OperationState;
 use orocloud_protocol::{CallError, CallId, ErrorKind, EventBody, NodeName, NoteLevel};
@@ -59,6 +60,8 @@ pub struct Runner<E: Executor> {
     left: BTreeMap<NodeName, CallError>,
     /// Undos that were refused, by group.
     refused: BTreeMap<usize, Refusal>,
+    /// What somebody else does later, a sentence each.
+    put_off: BTreeSet<String>,
 }
 
 /// A step that its node refuses to undo.
@@ -102,6 +105,7 @@ impl<E: Executor> Runner<E> {
             outputs: Outputs::new(),
             left: BTreeMap::new(),
             refused: BTreeMap::new(),
+            put_off: BTreeSet::new(),
         }
     }
 
@@ -202,7 +206,7 @@ impl<E: Executor> Runner<E> {
             let known = self.known[index][place].clone();
             place_of.insert(attempts.spawn(attempt.pursue(known)).id(), place);
         }
-        let (mut fault, mut wrong, mut away) = (None, Vec::new(), Vec::new());
+        let (mut fault, mut wrong, mut away, mut put_off) = (None, Vec::new(), Vec::new(), Vec::new());
         while let Some(ended) = attempts.join_next_with_id().await {
             let (task, outcome) = match ended {
                 Ok(ended) => ended,
@@ -228,6 +232,9 @@ impl<E: Executor> Runner<E> {
                 }
                 Err(Unable::Failed(error)) => {
                     *known = Known::Unfinished;
+                    if self.shared.executor.can_be_put_off(Phase::Act, step) {
+                        put_off.push((place, error.clone()));
+                    }
                     if step.on_loss == OnLoss::Leave && index >= self.plan.point_of_no_return {
                         wrong.push((place, error));
                     } else {
@@ -250,6 +257,11 @@ impl<E: Executor> Runner<E> {
                 }
             }
         }
+        for (place, error) in put_off {
+            if let Err(error) = self.put_off(index, place, &error) {
+                crate::log::line(format!("operation {}: {error}", self.shared.operation));
+            }
+        }
         Acted { failed: fault, wrong, away }
     }
 
@@ -269,6 +281,10 @@ impl<E: Executor> Runner<E> {
             }
         }
         if !self.left.is_empty() {
+            return (OperationState::Failed, Err(self.naming_the_left(cause)));
+        }
+        if !self.put_off.is_empty() {
+            let cause = cause.because("everything else it had done was undone");
             return (OperationState::Failed, Err(self.naming_the_left(cause)));
         }
         let was_cancelled = cause.kind == ErrorKind::Cancelled;
@@ -311,7 +327,7 @@ impl<E: Executor> Runner<E> {
             let attempt = self.attempt(index, place, patience);
             place_of.insert(attempts.spawn(attempt.undo(known)).id(), place);
         }
-        let (mut away, mut faults) = (Vec::new(), false);
+        let (mut away, mut put_off, mut faults) = (Vec::new(), Vec::new(), false);
         while let Some(ended) = attempts.join_next_with_id().await {
             let (task, outcome) = match ended {
                 Ok(ended) => ended,
@@ -338,7 +354,26 @@ impl<E: Executor> Runner<E> {
                     );
                     self.shared.journal.tell(EventBody::Note { level: NoteLevel::Warning, text });
                 }
-                Err(NotUndone::Failed(error) | NotUndone::Away(error)) => away.push((place, error)),
+                Err(NotUndone::Failed(error)) => put_off.push((place, error)),
+                Err(NotUndone::Away(error)) => away.push((place, error)),
+            }
+        }
+        for (place, error) in put_off {
+            let undone = self.put_off(index, place, &error).and_then(|()| {
+                let line = StepLine {
+                    at: (index, place),
+                    phase: Phase::Undo,
+                    mark: Mark::Done(Value::Null),
+                    when: Timestamp::now(),
+                };
+                self.shared.journal.mark(&line).map_err(|error| CallError::failed(error.to_string()))
+            });
+            match undone {
+                Ok(()) => self.known[index][place] = Known::Undone,
+                Err(error) => {
+                    crate::log::line(format!("operation {}: {error}", self.shared.operation));
+                    faults = true;
+                }
             }
         }
         (away, faults)
