@@ -61,5 +61,5 @@ pub use caller::{CallerFiles, CallerSpec};
 pub use control::NodeStatus;
 pub use error::{Error, Result};
 pub use hosts::{ENVIRONMENT, HTTP_PORT, POSTGRESQL_PORT, SSH_PORT};
-pub use sandbox::{NodeHandle, Options, Sandbox};
+pub use sandbox::{NodeHandle, Options, Sandbox, TEST_FOLDER};
 pub use supervisor::ServiceState;

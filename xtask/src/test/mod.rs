@@ -4,6 +4,7 @@
 //! run. That it needed a second attempt is said in the last lines, because it is a defect all the same.
 
 mod ordinary;
+mod place;
 mod program;
 mod report;
 
@@ -37,8 +38,8 @@ pub fn run(arguments: Arguments) -> Outcome {
     build::programs()?;
     let mut programs = program::built()?;
     let begin = Instant::now();
-    for program in programs.iter_mut().filter(|program| program.is_end_to_end()) {
-        // These mostly wait for other processes.
+    for program in programs.iter_mut() {
+        // The long ones mostly wait for other processes.
         program.threads = Some(thread::available_parallelism().map_or(2, NonZero::get) * 2);
     }
     let mut chosen = arguments.filter.clone();

@@ -7,8 +7,10 @@ use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread;
 use std::time::Duration;
 
+use orocloud_sandbox::TEST_FOLDER;
 use serde_json::Value;
 
+use super::place;
 use super::report::Report;
 use crate::build;
 
@@ -86,6 +88,7 @@ impl Program {
         if let Some(environment) = &self.environment {
             command.env_clear().envs(environment.iter().cloned());
         }
+        command.env(TEST_FOLDER, place::of_tests());
         command
     }
 

@@ -18,6 +18,7 @@ use crate::hosts::{self, ENVIRONMENT, HOSTS, HTTP_PORT, SSH_PORT};
 use crate::layout::Layout;
 use crate::postgres;
 pub use node::NodeHandle;
+pub use start::TEST_FOLDER;
 
 /// How a sandbox is to be started.
 #[derive(Debug, Clone)]

@@ -19,6 +19,9 @@ use crate::run::PATH;
 /// The programs that are copied into the sandbox.
 const PROGRAMS: [&str; 3] = ["orocloud-cli", "orocloud-agent", "orocloud-sandbox"];
 
+/// Names where the folders of sandboxes without one of their own are made; `/tmp` by default.
+pub const TEST_FOLDER: &str = "OROCLOUD_TEST_FOLDER";
+
 pub fn start(options: Options, detached: bool) -> Result<Sandbox> {
     let accounts = Accounts::discover()?;
     let layout = create_folder(options.dir.as_deref())?;
@@ -121,7 +124,8 @@ fn create_folder(wanted: Option<&Path>) -> Result<Layout> {
     let layout = match wanted {
         None => {
             // Other accounts must be able to enter it, which rules out most homes and build folders.
-            let folder = tempfile::Builder::new().prefix("orocloud-").tempdir_in("/tmp")?.keep();
+            let place = env::var_os(TEST_FOLDER).unwrap_or_else(|| "/tmp".into());
+            let folder = tempfile::Builder::new().prefix("orocloud-").tempdir_in(place)?.keep();
             Layout::new(&folder)?
         }
         Some(folder) => {

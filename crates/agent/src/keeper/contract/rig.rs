@@ -32,7 +32,8 @@ impl Rig {
             eprintln!("skipped: PostgreSQL 15 or pgBackRest is not installed");
             return None;
         }
-        let folder = tempfile::Builder::new().prefix("keeper-").tempdir_in("/tmp").unwrap();
+        let place = std::env::var_os("OROCLOUD_TEST_FOLDER").unwrap_or_else(|| "/tmp".into());
+        let folder = tempfile::Builder::new().prefix("keeper-").tempdir_in(place).unwrap();
         std::fs::set_permissions(folder.path(), std::fs::Permissions::from_mode(0o755)).unwrap();
         let root = folder.path();
         for name in ["pg", "run", "repository", "log", "lock", "spool"] {
