@@ -3,7 +3,7 @@
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::*;
 
@@ -120,8 +120,20 @@ fn ten_thousand_random_command_lines_end_well_or_say_what_is_wrong() {
             (entry, options.map(|option| format!("--{option}")).collect())
         })
         .collect();
-    let mut random = Random(0x0123_4567_89ab_cdef);
-    for number in 0..10_000 {
+    std::thread::scope(|scope| {
+        for part in 0..PARTS {
+            let (entries, folder) = (&entries, folder.path());
+            scope.spawn(move || random_lines(part, entries, folder));
+        }
+    });
+}
+
+/// Threads that share them.
+const PARTS: u64 = 4;
+
+fn random_lines(part: u64, entries: &[(&commands::Entry, Vec<String>)], folder: &Path) {
+    let mut random = Random(0x0123_4567_89ab_cdef ^ part);
+    for number in 0..10_000 / PARTS {
         let (entry, options) = &entries[random.below(entries.len())];
         let mut arguments: Vec<OsString> = vec!["orocloud-cli".into()];
         for _ in 0..random.below(3) {
@@ -131,7 +143,7 @@ fn ten_thousand_random_command_lines_end_well_or_say_what_is_wrong() {
         for _ in 0..random.below(6) {
             arguments.push(argument(&mut random, options));
         }
-        let configuration = folder.path().join(match random.below(4) {
+        let configuration = folder.join(match random.below(4) {
             0 => OsString::from("missing.toml"),
             1 => OsString::from("\u{0}"),
             _ => random.bytes(),
