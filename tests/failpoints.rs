@@ -210,7 +210,7 @@ fn walk_undo(share: Share) {
 
 #[test]
 fn a_deployment_killed_at_some_points() {
-    walk_deploy(Share::OneIn(8));
+    walk_deploy(Share::OneIn(4));
 }
 
 #[test]
@@ -220,12 +220,12 @@ fn a_backup_killed_at_some_points() {
 
 #[test]
 fn a_restore_killed_at_some_points() {
-    walk_restore(Share::OneIn(8));
+    walk_restore(Share::OneIn(4));
 }
 
 #[test]
 fn the_undo_of_a_restore_killed_at_some_points() {
-    walk_undo(Share::OneIn(8));
+    walk_undo(Share::OneIn(4));
 }
 
 #[test]
