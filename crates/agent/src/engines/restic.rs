@@ -56,7 +56,7 @@ impl<'a> Restic<'a> {
         if self.config.restic_repository.join("config").exists() {
             return Ok(());
         }
-        self.processes.output(self.program("init")).await.map_err(|error| refused("init", error)).map(drop)
+        self.output("init", self.program("init")).await.map(drop)
     }
 
     /// Takes a snapshot of the media, tagged, so that it is found again after a crash.
@@ -75,8 +75,7 @@ impl<'a> Restic<'a> {
             // What is inside is restored anywhere then, not under its old path.
             .folder(&self.config.media);
         let mut messages = Messages { events, line: Vec::new(), summary: None };
-        let run = self.processes.run(program, cancel, |stream, bytes| messages.take(stream, bytes));
-        run.await.map_err(|error| refused("backup", error))?;
+        self.run("backup", program, cancel, |stream, bytes| messages.take(stream, bytes)).await?;
         messages.summary.ok_or_else(|| CallError::failed("restic backup did not name the snapshot it made"))
     }
 
@@ -85,9 +84,9 @@ impl<'a> Restic<'a> {
         if !self.config.restic_repository.join("config").exists() {
             return Ok(None);
         }
-        let program = self.program("snapshots").args(["--json", "--tag", tag]);
-        let finished = self.processes.output(program).await.map_err(|error| refused("snapshots", error))?;
-        parse_snapshots(&finished.stdout)
+        // A lock is a file in the repository, for which there may be no room: that is when this is asked.
+        let program = self.program("snapshots").args(["--no-lock", "--json", "--tag", tag]);
+        parse_snapshots(&self.output("snapshots", program).await?)
             .map_err(|error| CallError::failed("restic snapshots cannot be read").because(error))
     }
 
@@ -100,11 +99,11 @@ impl<'a> Restic<'a> {
         cancel: &CancellationToken,
     ) -> Result<(), CallError> {
         let program = self.program("restore").arg("--target").arg(to).arg("--").arg(snapshot);
-        let run = self.processes.run(program, cancel, |stream, bytes| {
+        self.run("restore", program, cancel, |stream, bytes| {
             let text = String::from_utf8_lossy(bytes).into_owned();
             events.emit(EventBody::Output { stream, text, step: None, node: None });
-        });
-        run.await.map_err(|error| refused("restore", error)).map(drop)
+        })
+        .await
     }
 
     /// Lets snapshots go; their data goes with [`Restic::prune`].
@@ -113,17 +112,44 @@ impl<'a> Restic<'a> {
             return Ok(());
         }
         let program = self.program("forget").arg("--").args(snapshots);
-        self.processes.output(program).await.map_err(|error| refused("forget", error)).map(drop)
+        self.output("forget", program).await.map(drop)
     }
 
     /// Removes data that no snapshot uses. Takes long, so not with every snapshot that goes.
     pub async fn prune(&self, cancel: &CancellationToken) -> Result<(), CallError> {
-        let program = self.program("prune");
-        self.processes
-            .run(program, cancel, |_, _| {})
-            .await
-            .map_err(|error| refused("prune", error))
-            .map(drop)
+        self.run("prune", self.program("prune"), cancel, |_, _| {}).await
+    }
+
+    async fn output(&self, command: &str, program: Program) -> Result<Vec<u8>, CallError> {
+        let mut all = Vec::new();
+        let never = CancellationToken::new();
+        let keep = |stream, bytes: &[u8]| {
+            if stream == OutputStream::Stdout {
+                all.extend_from_slice(bytes);
+            }
+        };
+        self.run(command, program, &never, keep).await?;
+        Ok(all)
+    }
+
+    /// Runs it to its end. Some errors end in a long list of what called what, so that the first words are kept too.
+    async fn run(
+        &self,
+        command: &str,
+        program: Program,
+        cancel: &CancellationToken,
+        mut on_output: impl FnMut(OutputStream, &[u8]) + Send,
+    ) -> Result<(), CallError> {
+        let mut first = Vec::new();
+        let run = self.processes.run(program, cancel, |stream, bytes| {
+            if stream == OutputStream::Stderr {
+                first.extend(bytes.iter().take(FIRST - FIRST.min(first.len())));
+            }
+            on_output(stream, bytes);
+        });
+        let Err(error) = run.await else { return Ok(()) };
+        let first = String::from_utf8_lossy(&first);
+        Err(refused(command, error, first.lines().next().unwrap_or_default()))
     }
 
     fn program(&self, command: &str) -> Program {
@@ -137,8 +163,14 @@ impl<'a> Restic<'a> {
     }
 }
 
-/// restic says what is wrong in lines that begin with `Fatal:`, and has no numbers.
-fn refused(command: &str, error: ProcessError) -> CallError {
+/// What it does not say in words: it compares with its last snapshot.
+const OWN_SNAPSHOT: &str = "its last snapshot of the media cannot be read";
+
+/// Bytes of the beginning of what it says on standard error.
+const FIRST: usize = 1024;
+
+/// restic says what is wrong in lines that begin with `Fatal:`, or in the first one, and has no numbers.
+fn refused(command: &str, error: ProcessError, first: &str) -> CallError {
     if !matches!(error.fault, Fault::Status(_)) {
         return error.into();
     }
@@ -147,10 +179,23 @@ fn refused(command: &str, error: ProcessError) -> CallError {
     let message = match (&fatal, incomplete) {
         (_, true) => "restic could not read all of the media".to_owned(),
         (Some(fatal), _) => format!("restic {command} failed: {fatal}"),
-        (None, _) => return CallError::from(error).context(format!("restic {command} failed")),
+        (None, _) => format!("restic {command} failed"),
     };
-    let failed = error.tail.lines().filter_map(problem).take(10);
-    let failed = failed.fold(CallError::failed(message), CallError::because);
+    let mut failed = CallError::failed(message);
+    if fatal.is_none() {
+        failed = failed.because(&error);
+    }
+    let mut said: Vec<String> = Vec::new();
+    let words = error.tail.lines().filter(|line| !is_of_its_code(line));
+    said.extend([first].into_iter().chain(words).filter_map(problem));
+    said.dedup();
+    let failed = said.into_iter().take(10).fold(failed, CallError::because);
+    let damaged = ["ciphertext verification failed", "invalid data returned", "hash mismatch", OWN_SNAPSHOT];
+    if damaged.iter().any(|words| failed.to_string().contains(words)) {
+        return failed
+            .hint("files of its repository are damaged, most likely; what is left of it, on maint: restic check")
+            .hint("see recovery points from before: orocloud-cli backup:list");
+    }
     match fatal.as_deref() {
         Some(text) if text.contains("wrong password") => {
             failed.hint("the file named by restic_password_file in agent.toml does not fit the repository")
@@ -162,6 +207,11 @@ fn refused(command: &str, error: ProcessError) -> CallError {
     }
 }
 
+/// A line of the list of what called what: a function, or its file and line behind a tab.
+fn is_of_its_code(line: &str) -> bool {
+    line.starts_with('\t') || !line.contains(' ') && line.contains('.')
+}
+
 /// A line of standard error for a person: with `--json` files that cannot be read are told as objects.
 fn problem(line: &str) -> Option<String> {
     #[derive(Deserialize)]
@@ -169,10 +219,11 @@ fn problem(line: &str) -> Option<String> {
         item: String,
     }
     if !line.starts_with('{') {
-        return Some(line.to_owned());
+        return (!line.is_empty()).then(|| line.to_owned());
     }
     let Problem { item } = serde_json::from_str(line).ok()?;
-    Some(format!("{item} cannot be read"))
+    // Files are told by their path below the media folder; that one is told where the last snapshot is no good.
+    Some(if item == "/" { OWN_SNAPSHOT.to_owned() } else { format!("{item} cannot be read") })
 }
 
 /// Reads the lines of `restic backup --json` as they come.
@@ -254,9 +305,25 @@ mod tests {
     }
 
     #[test]
+    fn of_a_long_list_of_calls_the_words_are_left() {
+        let tail = "github.com/restic/restic/internal/backend/local.(*Local).Save\n\t/local.go:170\n\
+                    main.lockRepo\n\tgithub.com/restic/restic/cmd/restic/lock.go:42\nunable to create lock in backend\n";
+        let status = std::os::unix::process::ExitStatusExt::from_raw(256);
+        let error =
+            ProcessError { program: "restic".into(), fault: Fault::Status(status), tail: tail.into() };
+        let told = refused("backup", error, "write /r/locks/a: no space left on device");
+        assert_eq!(
+            told.causes[1..],
+            ["write /r/locks/a: no space left on device", "unable to create lock in backend"]
+        );
+        assert!(told.causes[0].contains("exit status: 1"), "{told:?}");
+    }
+
+    #[test]
     fn a_file_that_cannot_be_read_is_named() {
         let line = r#"{"message_type":"error","error":{"Op":"open","Path":"s","Err":13},"during":"archival","item":"/media/s"}"#;
         assert_eq!(problem(line).as_deref(), Some("/media/s cannot be read"));
+        assert_eq!(problem(&line.replace("/media/s", "/")).as_deref(), Some(OWN_SNAPSHOT));
         assert_eq!(problem(&line[..50]), None);
         assert_eq!(problem("Warning: x").as_deref(), Some("Warning: x"));
     }
