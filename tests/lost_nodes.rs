@@ -147,6 +147,56 @@ fn a_web_node_that_lies_is_kept_out_and_brought_back() {
     only(&shop, "web1", "1.0.0");
     signal(master, "CONT");
     healed(&shop, "1.0.0");
+
+    // All that is told of it is right, but PHP-FPM runs the code from before: what counts is what a node serves.
+    let holding = shop.release_on("web1").expect("a release").join("public");
+    let nginx = Changed::file(shop.node_dir("web1").join("etc/nginx.conf"), |text| {
+        text.replace("SCRIPT_FILENAME $resolved", &format!("SCRIPT_FILENAME {}", holding.display()))
+    });
+    node(&shop, "web1").restart_service("nginx").expect("it starts again");
+    let upgrade = shop.cli("developer", ["upgrade:source", "--reference=1.0.1", "-n"]).spawn();
+    let answer = end(&shop, upgrade);
+    assert!(answer.stderr.contains("not on web1") && answer.stderr.contains("PHP-FPM ran"), "{answer:#?}");
+    only(&shop, "web2", "1.0.1");
+    drop(nginx);
+    node(&shop, "web1").restart_service("nginx").expect("it starts again");
+    healed(&shop, "1.0.1");
+
+    // Both nodes are right, and visitors get something else: they get what they had.
+    let haproxy = Changed::file(shop.node_dir("lb1").join("etc/haproxy.cfg"), |text| {
+        text.replace(
+            "frontend shop\n",
+            "frontend shop\n    http-response set-header X-Release 20000101000000\n",
+        )
+    });
+    node(&shop, "lb1").restart_service("haproxy").expect("it starts again");
+    let upgrade = shop.cli("developer", ["upgrade:source", "--reference=1.0.0", "-n"]).spawn();
+    let answer = end(&shop, upgrade);
+    for words in ["frontend:check failed on maint1", "came from release 20000101000000", "was undone"] {
+        assert!(answer.stderr.contains(words), "`{words}` in {answer:#?}");
+    }
+    drop(haproxy);
+    node(&shop, "lb1").restart_service("haproxy").expect("it starts again");
+    healed(&shop, "1.0.1");
+}
+
+/// A file that somebody has changed, until this is dropped.
+struct Changed(PathBuf, String);
+
+impl Changed {
+    fn file(path: PathBuf, change: impl FnOnce(&str) -> String) -> Self {
+        let text = std::fs::read_to_string(&path).expect("a file");
+        let changed = change(&text);
+        assert_ne!(changed, text, "{}", path.display());
+        std::fs::write(&path, changed).expect("written");
+        Self(path, text)
+    }
+}
+
+impl Drop for Changed {
+    fn drop(&mut self) {
+        let _ = std::fs::write(&self.0, &self.1);
+    }
 }
 
 /// As somebody does who switches by hand, again and again.
