@@ -83,6 +83,14 @@ impl<'a> Keeper<'a> {
         }
     }
 
+    /// Refuses where the live database has no room to go on once a segment of its log is closed: it would fall, and the
+    /// shop with it.
+    pub async fn has_room(&self) -> Result<(), CallError> {
+        match self {
+            Self::Plain(plain) => plain.has_room().await,
+        }
+    }
+
     /// Commits a marker and waits until it is archived; not committed when the live database is dead.
     pub async fn marker(&self) -> Result<Marker, CallError> {
         match self {

@@ -9,7 +9,7 @@ use orocloud_protocol::backup::TableRows;
 use orocloud_protocol::node::{
     Accepted, AsideCopy, AsideOrigin, KeptFolder, Marker, Probe, ReplayTarget, Replayed,
 };
-use orocloud_protocol::{CallError, CallId, ContentHash, EventBody, Unit};
+use orocloud_protocol::{CallError, CallId, ContentHash, EventBody, NodeName, Unit};
 use serde_json::to_value;
 use tokio::time::Instant;
 use tokio_postgres::Client;
@@ -21,12 +21,12 @@ use super::{Circumstances, Health};
 use crate::engines::pgbackrest::{PgBackRest, RestoreOrder};
 use crate::engines::postgres::{
     ClusterState, Control, Copies, Copy, CopyOrder, Identity, Room, Server, archived_marker, count_rows,
-    timestamp_of,
+    free, timestamp_of,
 };
 use crate::environment::Database;
 use crate::nodes::NodeRef;
 use crate::process::Account;
-use crate::rules::wal::Lsn;
+use crate::rules::wal::{DEFAULT_SEGMENT_SIZE, Lsn};
 
 /// One server of this node.
 #[derive(Clone, Copy, Debug)]
@@ -81,12 +81,28 @@ impl<'a> Plain<'a> {
         self.node.services.stop(&self.config.service).await
     }
 
+    pub(super) async fn has_room(&self) -> Result<(), CallError> {
+        let mut wal = self.config.data.join("pg_wal");
+        let free = match free(&self.node.processes, &wal).await {
+            Ok(free) => free,
+            // Lost with all that was in it: what takes its place will stand there.
+            Err(_) => {
+                wal = self.config.data.parent().unwrap_or(Path::new("/")).to_owned();
+                free(&self.node.processes, &wal).await?
+            }
+        };
+        room_to_go_on(free, &self.node.config.node, &wal)
+    }
+
     pub(super) async fn marker(&self) -> Result<Marker, CallError> {
         match self.live().connect("postgres").await {
-            Ok(client) => match archived_marker(&client).await {
-                Err(error) => Err(self.backrest().explain_archiving(error).await),
-                marker => marker,
-            },
+            Ok(client) => {
+                self.has_room().await?;
+                match archived_marker(&client).await {
+                    Err(error) => Err(self.backrest().explain_archiving(error).await),
+                    marker => marker,
+                }
+            }
             Err(_) => Ok(Marker { committed: false, lsn: None, segment: None }),
         }
     }
@@ -392,6 +408,22 @@ impl<'a> Plain<'a> {
     }
 }
 
+/// What a server takes of its disk at once: it falls where it cannot make its next segment.
+const GOING_ON: u64 = 2 * DEFAULT_SEGMENT_SIZE;
+
+fn room_to_go_on(free: u64, node: &NodeName, wal: &Path) -> Result<(), CallError> {
+    if free >= GOING_ON {
+        return Ok(());
+    }
+    Err(CallError::failed(format!(
+        "no space left for the database on {node}: {} MB free at {}, and closing a segment takes up to {} MB",
+        free / 1_000_000,
+        wal.display(),
+        GOING_ON / 1_000_000
+    ))
+    .hint(format!("make room on {node}: orocloud-cli status shows its disks")))
+}
+
 /// Refuses when the copy would fill the file system.
 fn enough_room(room: &Room, config: &Database) -> Result<(), CallError> {
     let needed = room.data_bytes.saturating_add(SPARE_BYTES);
@@ -555,6 +587,11 @@ mod tests {
             process_max: 1,
         };
         let room = Room { data_bytes: 1_000_000_000, free_bytes: 500_000_000, obstacles: Vec::new() };
+        let wal = Path::new("/data/main/pg_wal");
+        let node = "db1".parse().unwrap();
+        assert!(room_to_go_on(40_000_000, &node, wal).is_ok());
+        let error = room_to_go_on(9_999_999, &node, wal).unwrap_err();
+        assert!(error.message.contains("on db1: 9 MB free at /data/main/pg_wal"), "{error}");
         let error = enough_room(&room, &config).unwrap_err();
         assert!(error.message.contains("needs 1268 MB, and /data has 500 MB free"), "{error}");
         assert!(enough_room(&Room { free_bytes: 2_000_000_000, ..room }, &config).is_ok());

@@ -67,6 +67,8 @@ impl Plain<'_> {
         if let Some(note) = folders.note(&kept).await? {
             return Ok(note);
         }
+        // Neither the copy nor what is live could be started on a full disk.
+        self.has_room().await?;
         let aside = folders.of(copy);
         let processes = &self.node.processes;
         match &copy.origin {

@@ -279,6 +279,17 @@ fn ids_in(folder: &Path) -> io::Result<Vec<CallId>> {
     Ok(ids)
 }
 
+/// What an operation fails with whose journal cannot be written.
+pub fn unwritten(folder: &Path, error: io::Error) -> CallError {
+    let full = matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded);
+    let told =
+        CallError::failed(format!("the journal cannot be written at {}", folder.display())).because(error);
+    match full {
+        true => told.hint("make room on the maintenance node: orocloud-cli status shows its disks"),
+        false => told,
+    }
+}
+
 fn unreadable(error: io::Error) -> CallError {
     CallError::failed("the journal cannot be read").because(error)
 }
@@ -371,6 +382,11 @@ impl<A: Clone + Serialize + DeserializeOwned> Journal<A> {
         let mut steps = lock(&self.steps);
         steps.append(&text)?;
         steps.sync()
+    }
+
+    /// What a step fails with that cannot be written down.
+    pub fn unwritten(&self, error: io::Error) -> CallError {
+        unwritten(&self.folder, error)
     }
 
     /// What is known of the steps, in the order in which it was written.

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use orocloud_protocol::{CallError, CallId, ContentHash, ErrorKind, EventBody};
 use tokio_util::sync::CancellationToken;
 
-use super::journal::{FORMAT, Journal, Record};
+use super::journal::{FORMAT, Journal, Record, unwritten};
 use super::locks::{Held, Holder};
 use super::plan::{Executor, OperationPlan};
 use super::runner::{Cancel, Runner};
@@ -109,8 +109,8 @@ impl<E: Executor> Operations<E> {
             error: None,
         };
         let command = record.command.clone();
-        let journal = Journal::create(&self.shelf, record)
-            .map_err(|error| CallError::failed("the journal cannot be written").because(error))?;
+        let folder = self.shelf.folder(record.id);
+        let journal = Journal::create(&self.shelf, record).map_err(|error| unwritten(&folder, error))?;
         let journal = Arc::new(journal);
         journal.tell(EventBody::Planned { command, steps: plan.planned_steps() });
         let cancel = Cancel::default();

@@ -125,6 +125,8 @@ async fn backup(
     };
     match phase {
         Phase::Act => {
+            // A backup begins and ends by closing a segment.
+            Keeper::of(context.node)?.has_room().await?;
             let label = engine.backup(kind, &mark, &context.events, &context.cancel).await?;
             match made().await? {
                 Some(set) if set.damaged => Err(CallError::failed(format!(

@@ -20,7 +20,7 @@ mod source;
 mod watch;
 
 use orocloud_protocol::node::{Phase, Probe, StepAction, StepAnswer};
-use orocloud_protocol::{CallError, CallId, ErrorKind};
+use orocloud_protocol::{CallError, CallId, ErrorKind, NodeName, NodeRole};
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
@@ -95,9 +95,7 @@ impl<'a> ActionContext<'a> {
         match error.kind() {
             std::io::ErrorKind::Interrupted => CallError::new(ErrorKind::Cancelled, message).because(error),
             std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded => {
-                CallError::failed(format!("{message} on {node}"))
-                    .because(error)
-                    .hint(format!("make room on {node}: orocloud-cli status shows its disks"))
+                CallError::failed(format!("{message} on {node}")).because(error).hint(make_room(node))
             }
             _ => CallError::failed(format!("{message} on {node}")).because(error),
         }
@@ -136,6 +134,35 @@ pub trait Action: Sync {
 
 /// Acts, undoes or probes one step on this node.
 pub async fn run(
+    context: &ActionContext<'_>,
+    phase: Phase,
+    action: &StepAction,
+) -> Result<StepAnswer, CallError> {
+    run_here(context, phase, action).await.map_err(|error| {
+        let environment = &context.node.config.environment;
+        let database = environment.with_role(NodeRole::Db).next().map(|node| &node.name);
+        naming_full_disk(error, &context.node.config.node, database)
+    })
+}
+
+fn make_room(node: &NodeName) -> String {
+    format!("make room on {node}: orocloud-cli status shows its disks")
+}
+
+/// Each program says in words of its own that a disk is full, and none what to do then.
+fn naming_full_disk(error: CallError, here: &NodeName, database: Option<&NodeName>) -> CallError {
+    let said = error.to_string().to_lowercase();
+    let full = ["no space left", "out of diskspace", "disk full", "disk quota exceeded"];
+    if !full.iter().any(|words| said.contains(words)) || error.hints.iter().any(|hint| hint.contains("room"))
+    {
+        return error;
+    }
+    // The application tells what the database told it.
+    let node = if said.contains("sqlstate") { database.unwrap_or(here) } else { here };
+    error.hint(make_room(node))
+}
+
+async fn run_here(
     context: &ActionContext<'_>,
     phase: Phase,
     action: &StepAction,
@@ -237,6 +264,24 @@ pub async fn carry_out<A: Action>(
         Phase::Act => action.act(context).await.map(StepAnswer::Done),
         Phase::Undo => action.undo(context).await.map(|()| StepAnswer::Undone),
         Phase::Probe => action.probe(context).await.map(StepAnswer::Probed),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whoever_says_that_a_disk_is_full_the_node_is_named_once() {
+        let [web, db] = ["web1", "db1"].map(|name| name.parse::<NodeName>().unwrap());
+        let hints = |error: CallError| naming_full_disk(error, &web, Some(&db)).hints;
+        let full = CallError::failed("restic backup failed").because("write x: no space left on device");
+        assert_eq!(hints(full), [make_room(&web)]);
+        let told = "SQLSTATE[53100]: Disk full: 7 ERROR:  could not extend file";
+        assert_eq!(hints(CallError::failed("oro:install failed").because(told)), [make_room(&db)]);
+        let known = CallError::failed("No space left on device").hint(make_room(&web));
+        assert_eq!(hints(known), [make_room(&web)]);
+        assert_eq!(hints(CallError::failed("it is too late").because("no such file")), [""; 0]);
     }
 }
 

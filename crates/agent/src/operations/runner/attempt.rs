@@ -415,9 +415,9 @@ impl<E: Executor> Attempt<E> {
         let mut pause = Pause::new();
         while let Err(error) = self.write(Phase::Act, Mark::Intent(call)) {
             if !self.beyond || self.step.soft {
-                return Err(CallError::failed("the journal cannot be written").because(error));
+                return Err(self.shared.journal.unwritten(error));
             }
-            self.shared.waiting.stuck(self.at, unwritten(&error));
+            self.shared.waiting.stuck(self.at, self.shared.journal.unwritten(error).to_string());
             pause.rest().await;
         }
         self.shared.waiting.over(self.at);
@@ -428,7 +428,7 @@ impl<E: Executor> Attempt<E> {
     async fn intend_to_undo(&self, call: CallId) {
         let mut pause = Pause::new();
         while let Err(error) = self.write(Phase::Undo, Mark::Intent(call)) {
-            self.shared.waiting.stuck(self.at, unwritten(&error));
+            self.shared.waiting.stuck(self.at, self.shared.journal.unwritten(error).to_string());
             pause.rest().await;
         }
     }
@@ -459,10 +459,6 @@ impl<E: Executor> Attempt<E> {
             error: error.cloned(),
         });
     }
-}
-
-fn unwritten(error: &std::io::Error) -> String {
-    format!("the journal cannot be written: {error}")
 }
 
 fn refused(what: &str) -> CallError {
