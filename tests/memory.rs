@@ -5,6 +5,7 @@ use std::io::{BufRead, BufReader, Write};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -179,4 +180,114 @@ fn calls_and_slow_readers_cost_the_agent_no_more_the_longer_it_runs() {
     eprintln!("MB after 1,000 calls {first:.1}, after 11,000 {later:.1}, with 200 tails {rounds:.1?}");
     assert!(rounds[0] < later + 120.0, "{later:.1} MB, with 200 tails: {rounds:.1?}");
     assert!(rounds[4] < rounds[0] + 10.0, "MB with 200 tails, one round after another: {rounds:.1?}");
+}
+
+/// Writes lines that are numbered from here on, all of one length.
+fn write_on(log: &Path, numbers: std::ops::Range<u32>) {
+    let mut text = String::new();
+    for number in numbers {
+        let now = jiff::Timestamp::now();
+        text.push_str(&format!("{now:.3} number={number:08} {}\n", "x".repeat(60)));
+    }
+    let mut file = fs::OpenOptions::new().append(true).open(log).expect("the log");
+    file.write_all(text.as_bytes()).expect("written");
+}
+
+/// So many tails that follow: each has got a line that was written after it began.
+fn followers(socket: &Path, log: &Path, tens: usize) -> Vec<Local> {
+    let wanted = json!({ "sources": ["big"], "nodes": ["maint1"], "lines": 0, "follow": true });
+    let over = AtomicBool::new(false);
+    thread::scope(|scope| {
+        // Until it follows, a line comes too early.
+        scope.spawn(|| {
+            while !over.load(Ordering::Relaxed) {
+                write_on(log, 0..1);
+                thread::sleep(Duration::from_millis(100));
+            }
+        });
+        let mut all = Vec::new();
+        for _ in 0..tens {
+            let mut some: Vec<Local> = (0..10).map(|_| Local::connect(socket)).collect();
+            some.iter_mut().for_each(|tail| tail.send("log.tail", &wanted));
+            for tail in &mut some {
+                while tail.line()["params"]["event"] != "log" {}
+            }
+            all.append(&mut some);
+        }
+        over.store(true, Ordering::Relaxed);
+        all
+    })
+}
+
+/// What one tail got of the numbered lines, and was told to have missed.
+#[derive(Debug, Default)]
+struct Seen {
+    last: u64,
+    got: u64,
+    missed: u64,
+}
+
+impl Seen {
+    fn take(&mut self, line: &Value) {
+        let event = &line["params"];
+        if event["event"] == "gap" {
+            assert_eq!(event["reason"], "behind", "{event}");
+            self.missed += event["lines"].as_u64().expect("how many");
+        }
+        let Some((_, rest)) = event["line"].as_str().and_then(|line| line.split_once("number=")) else {
+            return;
+        };
+        let number: u64 = rest[..8].parse().expect("a number");
+        assert!(number == 0 || number > self.last, "{number} after {self:?}");
+        self.got += 1;
+        self.last = number;
+    }
+}
+
+#[test]
+#[ignore = "slow: cargo xtask test --all"]
+fn two_hundred_that_follow_and_read_slowly_are_brought_forward_and_cost_no_more_for_it() {
+    const ROUND: u32 = 60_000;
+    let shop = Shop::start();
+    let socket = prepare(&shop);
+    let agent = agent_of(&shop);
+    let log = shop.node_dir("maint1").join("log/big.log");
+    call_once(&socket);
+    let alone = memory(agent);
+    let mut tails = followers(&socket, &log, 20);
+    let caught_up = memory(agent);
+    let mut seen: Vec<Seen> = tails.iter().map(|_| Seen::default()).collect();
+    let mut last = 0;
+    let mut rounds = Vec::new();
+    for _ in 0..5 {
+        // Some six megabytes.
+        write_on(&log, last + 1..last + 1 + ROUND);
+        last += ROUND;
+        // Each takes a little of it, now and then.
+        let begun = Instant::now();
+        while begun.elapsed() < Duration::from_secs(8) {
+            for (tail, seen) in tails.iter_mut().zip(&mut seen) {
+                seen.take(&tail.line());
+            }
+            thread::sleep(Duration::from_millis(200));
+        }
+        rounds.push(memory(agent));
+        call_once(&socket);
+    }
+    eprintln!("MB alone {alone:.1}, with 200 that have caught up {caught_up:.1}, behind {rounds:.1?}");
+    let most = rounds.iter().copied().fold(0.0, f64::max);
+    assert!(most < alone + 120.0, "{alone:.1} MB, with 200 that follow: {rounds:.1?}");
+    assert!(rounds[4] < rounds[0] + 15.0, "MB with 200 that follow, one round after another: {rounds:.1?}");
+
+    // What they did not get they were told of, but for lines from before they followed.
+    let begun = fs::read_to_string(&log).expect("the log").matches("number=00000000").count() as u64;
+    for (tail, seen) in tails.iter_mut().zip(&mut seen).take(5) {
+        while seen.last < u64::from(last) {
+            seen.take(&tail.line());
+        }
+        eprintln!("{seen:?}");
+        assert!(seen.missed > 0, "nobody was brought forward: {seen:?}");
+        let all = seen.got + seen.missed;
+        assert!((u64::from(last)..=u64::from(last) + begun).contains(&all), "{seen:?} of {last} and {begun}");
+    }
 }
