@@ -128,6 +128,13 @@ async fn what_was_lost_comes_back_and_both_ways_can_be_undone() {
     assert_eq!(rig.count().await, 0);
     rig.orders(3).await;
 
+    // The stop would archive all of these first.
+    for _ in 0..12 {
+        rig.sql("select pg_logical_emit_message(true, '', 'x'); select pg_switch_wal()").await;
+    }
+    keeper.archive(&first.around()).await.unwrap();
+    assert!(rig.waiting_for_the_archive().await <= 2);
+
     assert_eq!(keeper.probe_swap(first.operation).await.unwrap(), Probe::NotDone);
     assert_eq!(first.swap(&at).await, 2);
     assert_eq!(rig.count().await, 150);

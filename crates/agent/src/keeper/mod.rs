@@ -3,6 +3,7 @@
 //!
 //! Every act may be run again after a crash at any point; nothing live is touched before [`Keeper::swap`].
 
+mod archive;
 mod folders;
 mod plain;
 mod rows;
@@ -168,6 +169,13 @@ impl<'a> Keeper<'a> {
     pub async fn probe_accept(&self, copy: &AsideCopy) -> Result<Probe, CallError> {
         match self {
             Self::Plain(plain) => plain.probe_accept(copy).await,
+        }
+    }
+
+    /// Waits until the live database can be stopped quickly.
+    pub async fn archive(&self, around: &Circumstances<'_>) -> Result<(), CallError> {
+        match self {
+            Self::Plain(plain) => plain.archive(around).await,
         }
     }
 

@@ -299,6 +299,8 @@ pub enum StepAction {
     /// Ends recovery of the copy on a timeline of its own and stops it, ready to be swapped in. Output:
     /// [`super::Accepted`].
     DatabaseAccept(AsideCopy),
+    /// Waits until the live database has archived most of its WAL, and so can be stopped quickly.
+    DatabaseArchive {},
     /// Stops the live database, exchanges the two folders, starts. What was live is kept under the operation's
     /// id. Output: [`super::Swapped`].
     DatabaseSwap {

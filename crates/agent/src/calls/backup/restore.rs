@@ -359,6 +359,9 @@ impl Steps<'_> {
     fn restore(&self) -> (Vec<Vec<Step>>, usize) {
         let places = &self.facts.places;
         let mut groups = self.aside();
+        if self.facts.info.running && self.decision.database.is_some() {
+            groups.push(vec![self.on_db("database:archive", StepAction::DatabaseArchive {})]);
+        }
         groups.push(vec![step("restore:begin", &places.maint, self.begin())]);
         if self.facts.known.code.is_some() {
             groups.extend(page_up(&places.maint, &places.webs, "a backup is being restored", None));

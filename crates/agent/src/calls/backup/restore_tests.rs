@@ -172,6 +172,7 @@ fn a_restore_touches_nothing_live_before_its_point_of_no_return() {
             "safety:publish@maint1 database:replay@db1",
             "database:look@db1",
             "database:accept@db1",
+            "database:archive@db1",
             "restore:begin@maint1",
             "maintenance:on@maint1",
             "maintenance:on@web1 maintenance:on@web2",

@@ -141,6 +141,13 @@ impl Rig {
         archived_marker(&client).await.unwrap();
     }
 
+    /// Segments that are not archived yet.
+    pub(crate) async fn waiting_for_the_archive(&self) -> i64 {
+        let client = self.server().connect("postgres").await.unwrap();
+        let sql = "select count(*) from pg_ls_archive_statusdir() where name like '%.ready'";
+        client.query_one(sql, &[]).await.unwrap().get(0)
+    }
+
     pub(crate) async fn backup(&self, kind: &str) -> String {
         let engine = PgBackRest::new(&self.node.processes, self.node.config.database.as_ref().unwrap());
         engine.backup(kind, "test", &EventSink::none(), &CancellationToken::new()).await.unwrap()

@@ -70,6 +70,14 @@ pub async fn run(
             Phase::Undo => undone(discard_accepted(&keeper, copy).await),
             Phase::Probe => keeper.probe_accept(copy).await.map(StepAnswer::Probed),
         },
+        StepAction::DatabaseArchive {} => match phase {
+            Phase::Act => {
+                keeper.archive(&around).await?;
+                Ok(StepAnswer::Done(Value::Null))
+            }
+            Phase::Undo => Ok(StepAnswer::Undone),
+            Phase::Probe => Ok(StepAnswer::Probed(Probe::NotDone)),
+        },
         StepAction::DatabaseSwap { copy, keep_until } => match phase {
             Phase::Act => done(&keeper.swap(copy, *keep_until, &around).await?),
             Phase::Undo => undone(keeper.swap_back(context.operation).await),

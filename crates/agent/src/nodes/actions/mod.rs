@@ -182,6 +182,7 @@ async fn run_here(
         | StepAction::DatabaseLook(_)
         | StepAction::DatabaseRest(_)
         | StepAction::DatabaseAccept(_)
+        | StepAction::DatabaseArchive {}
         | StepAction::DatabaseSwap { .. }
         | StepAction::DatabaseTidy {}
         | StepAction::DatabaseExpire { .. } => database::run(context, phase, action).await,
