@@ -80,6 +80,12 @@ complete -c orocloud-cli -n "__fish_orocloud_cli_needs_command" -f -a "service:s
 complete -c orocloud-cli -n "__fish_orocloud_cli_needs_command" -f -a "service:stop:cron" -d 'Stop what runs scheduled work'
 complete -c orocloud-cli -n "__fish_orocloud_cli_needs_command" -f -a "service:stop:websocket" -d 'Stop the websocket servers'
 complete -c orocloud-cli -n "__fish_orocloud_cli_needs_command" -f -a "shell" -d 'Run commands one after another over one open connection'
+complete -c orocloud-cli -n "__fish_orocloud_cli_needs_command" -f -a "smtp:queue" -d 'List the messages that wait to leave, and why'
+complete -c orocloud-cli -n "__fish_orocloud_cli_needs_command" -f -a "smtp:relay:remove" -d 'Remove an SMTP relay'
+complete -c orocloud-cli -n "__fish_orocloud_cli_needs_command" -f -a "smtp:relay:set" -d 'Add an SMTP relay that mail leaves by, or change one'
+complete -c orocloud-cli -n "__fish_orocloud_cli_needs_command" -f -a "smtp:show" -d 'Show the SMTP relays that mail leaves by, and whom it reaches'
+complete -c orocloud-cli -n "__fish_orocloud_cli_needs_command" -f -a "smtp:test" -d 'Send one message and follow it to the relay that takes it, or try one relay'
+complete -c orocloud-cli -n "__fish_orocloud_cli_needs_command" -f -a "smtp:whitelist" -d 'Say which domains are the only ones that mail may reach'
 complete -c orocloud-cli -n "__fish_orocloud_cli_needs_command" -f -a "status" -d 'Show what works and what does not, worst first'
 complete -c orocloud-cli -n "__fish_orocloud_cli_needs_command" -f -a "upgrade" -d 'Upgrade code and database, with maintenance mode'
 complete -c orocloud-cli -n "__fish_orocloud_cli_needs_command" -f -a "upgrade:rolling" -d 'Upgrade code and database without maintenance mode, node after node'
@@ -812,6 +818,112 @@ complete -c orocloud-cli -n "__fish_orocloud_cli_using_subcommand shell" -l ansi
 complete -c orocloud-cli -n "__fish_orocloud_cli_using_subcommand shell" -l no-ansi -d 'Use no colours; so does the variable NO_COLOR'
 complete -c orocloud-cli -n "__fish_orocloud_cli_using_subcommand shell" -s V -l version -d 'Print the version, and the agents\' versions as of the last calls; never connects'
 complete -c orocloud-cli -n "__fish_orocloud_cli_using_subcommand shell" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c orocloud-cli -n "__fish_orocloud_cli_using_subcommand smtp:queue" -l page -d 'Page to show, from 1' -r
+complete -c orocloud-cli -n "__fish_orocloud_cli_using_subcommand smtp:queue" -l per-page -d 'Rows a page' -r
+complete -c orocloud-cli -n "__fish_orocloud_cli_using_subcommand smtp:queue" -l format -d '`table` for people, `json` for scripts, `csv` for spreadsheets' -r -f -a "table\t'For people'
+json\t'The call\'s own answer as JSON; messages and errors are JSON lines on stderr'
+csv\t'Comma-separated values with a header, for lists'"
+complete -c orocloud-cli -n "__fish_orocloud_cli_using_subcommand smtp:queue" -s E -l env -d 'Environment to talk to; default: OROCLOUD_ENV, then `default` of the configuration' -r
+complete -c orocloud-cli -n "__fish_orocloud_cli_using_subcommand smtp:queue" -l log -d 'Append a copy of what is printed to FILE, with times and without colours' -r -F
+complete -c orocloud-cli -n "__fish_orocloud_cli_using_subcommand smtp:queue" -l json -d 'The same as --format=json'
+complete -c orocloud-cli -n "__fish_orocloud_cli_using_subcommand smtp:queue" -s q -l quiet -d 'Print errors only'
+complete -c orocloud-cli -n "__fish_orocloud_cli_using_subcommand smtp:queue" -s v -l verbose -d 'Print more: -v output of programs, -vv and -vvv more detail'
+complete -c orocloud-cli -n "__fish_orocloud_cli_using_subcommand smtp:queue" -s n -l no-interaction -d 'Never ask; what destroys something then needs --force'
+complete -c orocloud-cli -n "__fish_orocloud_cli_using_subcommand smtp:queue" -l ansi -d 'Use colours even without a terminal'
+complete -c orocloud-cli -n "__fish_orocloud_cli_using_subcommand smtp:queue" -l no-ansi -d 'Use no colours; so does the variable NO_COLOR'
+complete -c orocloud-cli -n "__fish_orocloud_cli_using_subcommand smtp:queue" -s V -l version -d 'Print the version, and the agents\' versions as of the last calls; never connects'
+complete -c orocloud-cli -n "__fish_orocloud_cli_using_subcommand smtp:queue" -s h -l help -d 'Print help'
+complete -c orocloud-cli -n "__fish_orocloud_cli_using_subcommand smtp:relay:remove" -l wait-lock -d 'Wait for a lock that another operation holds, instead of exit code 6 at once' -r
+complete -c orocloud-cli -n "__fish_orocloud_cli_using_subcommand smtp:relay:remove" -l timeout -d 'Stop watching after this time, with exit code 8; the operation goes on' -r
+complete -c orocloud-cli -n "__fish_orocloud_cli_using_subcommand smtp:relay:remove" -l operation-id -d 'Id of the operation, made by you: the same id again attaches instead of starting twice' -r
+complete -c orocloud-cli -n "__fish_orocloud_cli_using_subcommand smtp:relay:remove" -l format -d '`table` for people, `json` for scripts' -r
+complete -c orocloud-cli -n "__fish_orocloud_cli_using_subcommand smtp:relay:remove" -s E -l env -d 'Environment to talk to; default: OROCLOUD_ENV, then `default` of the configuration' -r
+complete -c orocloud-cli -n "__fish_orocloud_cli_using_subcommand smtp:relay:remove" -l log -d 'Append a copy of what is printed to FILE, with times and without colours' -r -F
+complete -c orocloud-cli -n "__fish_orocloud_cli_using_subcommand smtp:relay:remove" -l detach -d 'Start it, print its id and leave; follow it with log:view --follow'
+complete -c orocloud-cli -n "__fish_orocloud_cli_using_subcommand smtp:relay:remove" -l ignore-window -d 'Start although a maintenance window is near'
+complete -c orocloud-cli -n "__fish_orocloud_cli_using_subcommand smtp:relay:remove" -l dry-run -d 'Show what it would do and change nothing'
+complete -c orocloud-cli -n "__fish_orocloud_cli_using_subcommand smtp:relay:remove" -l json -d 'The same as --format=json'
+complete -c orocloud-cli -n "__fish_orocloud_cli_using_subcommand smtp:relay:remove" -s q -l quiet -d 'Print errors only'
+complete -c orocloud-cli -n "__fish_orocloud_cli_using_subcommand smtp:relay:remove" -s v -l verbose -d 'Print more: -v output of programs, -vv and -vvv more detail'
+complete -c orocloud-cli -n "__fish_orocloud_cli_using_subcommand smtp:relay:remove" -s n -l no-interaction -d 'Never ask; what destroys something then needs --force'
+complete -c orocloud-cli -n "__fish_orocloud_cli_using_subcommand smtp:relay:remove" -l ansi -d 'Use colours even without a terminal'
+complete -c orocloud-cli -n "__fish_orocloud_cli_using_subcommand smtp:relay:remove" -l no-ansi -d 'Use no colours; so does the variable NO_COLOR'
+complete -c orocloud-cli -n "__fish_orocloud_cli_using_subcommand smtp:relay:remove" -s V -l version -d 'Print the version, and the agents\' versions as of the last calls; never connects'
+complete -c orocloud-cli -n "__fish_orocloud_cli_using_subcommand smtp:relay:remove" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c orocloud-cli -n "__fish_orocloud_cli_using_subcommand smtp:relay:set" -l host -d 'Name or address of its host' -r
+complete -c orocloud-cli -n "__fish_orocloud_cli_using_subcommand smtp:relay:set" -l port -d 'Its port; default: 587 with starttls, 465 with implicit, 25 with none' -r
+complete -c orocloud-cli -n "__fish_orocloud_cli_using_subcommand smtp:relay:set" -l tls -d 'How the connection is kept secret: starttls (the default), implicit, or none' -r
+complete -c orocloud-cli -n "__fish_orocloud_cli_using_subcommand smtp:relay:set" -l ca-file -d 'The only authorities that its certificate may come from, a file in PEM; default: those that everybody believes' -r -F
+complete -c orocloud-cli -n "__fish_orocloud_cli_using_subcommand smtp:relay:set" -l priority -d 'The least one is tried first; default: 10' -r
+complete -c orocloud-cli -n "__fish_orocloud_cli_using_subcommand smtp:relay:set" -l user -d 'Whom to sign in as; the password is asked for, or read with --password-stdin' -r
+complete -c orocloud-cli -n "__fish_orocloud_cli_using_subcommand smtp:relay:set" -l probe-from -d 'A sender to try it with' -r
+complete -c orocloud-cli -n "__fish_orocloud_cli_using_subcommand smtp:relay:set" -l probe-to -d 'A recipient to try it with, who gets nothing' -r
+complete -c orocloud-cli -n "__fish_orocloud_cli_using_subcommand smtp:relay:set" -l wait-lock -d 'Wait for a lock that another operation holds, instead of exit code 6 at once' -r
+complete -c orocloud-cli -n "__fish_orocloud_cli_using_subcommand smtp:relay:set" -l timeout -d 'Stop watching after this time, with exit code 8; the operation goes on' -r
+complete -c orocloud-cli -n "__fish_orocloud_cli_using_subcommand smtp:relay:set" -l operation-id -d 'Id of the operation, made by you: the same id again attaches instead of starting twice' -r
+complete -c orocloud-cli -n "__fish_orocloud_cli_using_subcommand smtp:relay:set" -l format -d '`table` for people, `json` for scripts' -r
+complete -c orocloud-cli -n "__fish_orocloud_cli_using_subcommand smtp:relay:set" -s E -l env -d 'Environment to talk to; default: OROCLOUD_ENV, then `default` of the configuration' -r
+complete -c orocloud-cli -n "__fish_orocloud_cli_using_subcommand smtp:relay:set" -l log -d 'Append a copy of what is printed to FILE, with times and without colours' -r -F
+complete -c orocloud-cli -n "__fish_orocloud_cli_using_subcommand smtp:relay:set" -l password-stdin -d 'Read the password from standard input, one line'
+complete -c orocloud-cli -n "__fish_orocloud_cli_using_subcommand smtp:relay:set" -l detach -d 'Start it, print its id and leave; follow it with log:view --follow'
+complete -c orocloud-cli -n "__fish_orocloud_cli_using_subcommand smtp:relay:set" -l ignore-window -d 'Start although a maintenance window is near'
+complete -c orocloud-cli -n "__fish_orocloud_cli_using_subcommand smtp:relay:set" -l dry-run -d 'Show what it would do and change nothing'
+complete -c orocloud-cli -n "__fish_orocloud_cli_using_subcommand smtp:relay:set" -l json -d 'The same as --format=json'
+complete -c orocloud-cli -n "__fish_orocloud_cli_using_subcommand smtp:relay:set" -s q -l quiet -d 'Print errors only'
+complete -c orocloud-cli -n "__fish_orocloud_cli_using_subcommand smtp:relay:set" -s v -l verbose -d 'Print more: -v output of programs, -vv and -vvv more detail'
+complete -c orocloud-cli -n "__fish_orocloud_cli_using_subcommand smtp:relay:set" -s n -l no-interaction -d 'Never ask; what destroys something then needs --force'
+complete -c orocloud-cli -n "__fish_orocloud_cli_using_subcommand smtp:relay:set" -l ansi -d 'Use colours even without a terminal'
+complete -c orocloud-cli -n "__fish_orocloud_cli_using_subcommand smtp:relay:set" -l no-ansi -d 'Use no colours; so does the variable NO_COLOR'
+complete -c orocloud-cli -n "__fish_orocloud_cli_using_subcommand smtp:relay:set" -s V -l version -d 'Print the version, and the agents\' versions as of the last calls; never connects'
+complete -c orocloud-cli -n "__fish_orocloud_cli_using_subcommand smtp:relay:set" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c orocloud-cli -n "__fish_orocloud_cli_using_subcommand smtp:show" -l format -d '`table` for people, `json` for scripts' -r
+complete -c orocloud-cli -n "__fish_orocloud_cli_using_subcommand smtp:show" -s E -l env -d 'Environment to talk to; default: OROCLOUD_ENV, then `default` of the configuration' -r
+complete -c orocloud-cli -n "__fish_orocloud_cli_using_subcommand smtp:show" -l log -d 'Append a copy of what is printed to FILE, with times and without colours' -r -F
+complete -c orocloud-cli -n "__fish_orocloud_cli_using_subcommand smtp:show" -l json -d 'The same as --format=json'
+complete -c orocloud-cli -n "__fish_orocloud_cli_using_subcommand smtp:show" -s q -l quiet -d 'Print errors only'
+complete -c orocloud-cli -n "__fish_orocloud_cli_using_subcommand smtp:show" -s v -l verbose -d 'Print more: -v output of programs, -vv and -vvv more detail'
+complete -c orocloud-cli -n "__fish_orocloud_cli_using_subcommand smtp:show" -s n -l no-interaction -d 'Never ask; what destroys something then needs --force'
+complete -c orocloud-cli -n "__fish_orocloud_cli_using_subcommand smtp:show" -l ansi -d 'Use colours even without a terminal'
+complete -c orocloud-cli -n "__fish_orocloud_cli_using_subcommand smtp:show" -l no-ansi -d 'Use no colours; so does the variable NO_COLOR'
+complete -c orocloud-cli -n "__fish_orocloud_cli_using_subcommand smtp:show" -s V -l version -d 'Print the version, and the agents\' versions as of the last calls; never connects'
+complete -c orocloud-cli -n "__fish_orocloud_cli_using_subcommand smtp:show" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c orocloud-cli -n "__fish_orocloud_cli_using_subcommand smtp:test" -l to -d 'Who gets the message' -r
+complete -c orocloud-cli -n "__fish_orocloud_cli_using_subcommand smtp:test" -l from -d 'The sender; default: the one the relay was tried with when it was set' -r
+complete -c orocloud-cli -n "__fish_orocloud_cli_using_subcommand smtp:test" -l relay -d 'Only try this relay' -r
+complete -c orocloud-cli -n "__fish_orocloud_cli_using_subcommand smtp:test" -l wait-lock -d 'Wait for a lock that another operation holds, instead of exit code 6 at once' -r
+complete -c orocloud-cli -n "__fish_orocloud_cli_using_subcommand smtp:test" -l timeout -d 'Stop watching after this time, with exit code 8; the operation goes on' -r
+complete -c orocloud-cli -n "__fish_orocloud_cli_using_subcommand smtp:test" -l operation-id -d 'Id of the operation, made by you: the same id again attaches instead of starting twice' -r
+complete -c orocloud-cli -n "__fish_orocloud_cli_using_subcommand smtp:test" -l format -d '`table` for people, `json` for scripts' -r
+complete -c orocloud-cli -n "__fish_orocloud_cli_using_subcommand smtp:test" -s E -l env -d 'Environment to talk to; default: OROCLOUD_ENV, then `default` of the configuration' -r
+complete -c orocloud-cli -n "__fish_orocloud_cli_using_subcommand smtp:test" -l log -d 'Append a copy of what is printed to FILE, with times and without colours' -r -F
+complete -c orocloud-cli -n "__fish_orocloud_cli_using_subcommand smtp:test" -l detach -d 'Start it, print its id and leave; follow it with log:view --follow'
+complete -c orocloud-cli -n "__fish_orocloud_cli_using_subcommand smtp:test" -l ignore-window -d 'Start although a maintenance window is near'
+complete -c orocloud-cli -n "__fish_orocloud_cli_using_subcommand smtp:test" -l dry-run -d 'Show what it would do and change nothing'
+complete -c orocloud-cli -n "__fish_orocloud_cli_using_subcommand smtp:test" -l json -d 'The same as --format=json'
+complete -c orocloud-cli -n "__fish_orocloud_cli_using_subcommand smtp:test" -s q -l quiet -d 'Print errors only'
+complete -c orocloud-cli -n "__fish_orocloud_cli_using_subcommand smtp:test" -s v -l verbose -d 'Print more: -v output of programs, -vv and -vvv more detail'
+complete -c orocloud-cli -n "__fish_orocloud_cli_using_subcommand smtp:test" -s n -l no-interaction -d 'Never ask; what destroys something then needs --force'
+complete -c orocloud-cli -n "__fish_orocloud_cli_using_subcommand smtp:test" -l ansi -d 'Use colours even without a terminal'
+complete -c orocloud-cli -n "__fish_orocloud_cli_using_subcommand smtp:test" -l no-ansi -d 'Use no colours; so does the variable NO_COLOR'
+complete -c orocloud-cli -n "__fish_orocloud_cli_using_subcommand smtp:test" -s V -l version -d 'Print the version, and the agents\' versions as of the last calls; never connects'
+complete -c orocloud-cli -n "__fish_orocloud_cli_using_subcommand smtp:test" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c orocloud-cli -n "__fish_orocloud_cli_using_subcommand smtp:whitelist" -l wait-lock -d 'Wait for a lock that another operation holds, instead of exit code 6 at once' -r
+complete -c orocloud-cli -n "__fish_orocloud_cli_using_subcommand smtp:whitelist" -l timeout -d 'Stop watching after this time, with exit code 8; the operation goes on' -r
+complete -c orocloud-cli -n "__fish_orocloud_cli_using_subcommand smtp:whitelist" -l operation-id -d 'Id of the operation, made by you: the same id again attaches instead of starting twice' -r
+complete -c orocloud-cli -n "__fish_orocloud_cli_using_subcommand smtp:whitelist" -l format -d '`table` for people, `json` for scripts' -r
+complete -c orocloud-cli -n "__fish_orocloud_cli_using_subcommand smtp:whitelist" -s E -l env -d 'Environment to talk to; default: OROCLOUD_ENV, then `default` of the configuration' -r
+complete -c orocloud-cli -n "__fish_orocloud_cli_using_subcommand smtp:whitelist" -l log -d 'Append a copy of what is printed to FILE, with times and without colours' -r -F
+complete -c orocloud-cli -n "__fish_orocloud_cli_using_subcommand smtp:whitelist" -l detach -d 'Start it, print its id and leave; follow it with log:view --follow'
+complete -c orocloud-cli -n "__fish_orocloud_cli_using_subcommand smtp:whitelist" -l ignore-window -d 'Start although a maintenance window is near'
+complete -c orocloud-cli -n "__fish_orocloud_cli_using_subcommand smtp:whitelist" -l dry-run -d 'Show what it would do and change nothing'
+complete -c orocloud-cli -n "__fish_orocloud_cli_using_subcommand smtp:whitelist" -l json -d 'The same as --format=json'
+complete -c orocloud-cli -n "__fish_orocloud_cli_using_subcommand smtp:whitelist" -s q -l quiet -d 'Print errors only'
+complete -c orocloud-cli -n "__fish_orocloud_cli_using_subcommand smtp:whitelist" -s v -l verbose -d 'Print more: -v output of programs, -vv and -vvv more detail'
+complete -c orocloud-cli -n "__fish_orocloud_cli_using_subcommand smtp:whitelist" -s n -l no-interaction -d 'Never ask; what destroys something then needs --force'
+complete -c orocloud-cli -n "__fish_orocloud_cli_using_subcommand smtp:whitelist" -l ansi -d 'Use colours even without a terminal'
+complete -c orocloud-cli -n "__fish_orocloud_cli_using_subcommand smtp:whitelist" -l no-ansi -d 'Use no colours; so does the variable NO_COLOR'
+complete -c orocloud-cli -n "__fish_orocloud_cli_using_subcommand smtp:whitelist" -s V -l version -d 'Print the version, and the agents\' versions as of the last calls; never connects'
+complete -c orocloud-cli -n "__fish_orocloud_cli_using_subcommand smtp:whitelist" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c orocloud-cli -n "__fish_orocloud_cli_using_subcommand status" -l format -d '`table` for people, `json` for scripts' -r
 complete -c orocloud-cli -n "__fish_orocloud_cli_using_subcommand status" -s E -l env -d 'Environment to talk to; default: OROCLOUD_ENV, then `default` of the configuration' -r
 complete -c orocloud-cli -n "__fish_orocloud_cli_using_subcommand status" -l log -d 'Append a copy of what is printed to FILE, with times and without colours' -r -F

@@ -16,6 +16,7 @@ mod release;
 mod restore;
 mod service;
 mod shell;
+mod smtp;
 mod status;
 mod upgrade;
 pub mod versions;
@@ -117,6 +118,12 @@ pub const COMMANDS: &[Entry] = &[
     entry::<service::StopCron>("service:stop:cron", &[]),
     entry::<service::StopWebsocket>("service:stop:websocket", &[]),
     entry::<shell::Shell>("shell", &[]),
+    entry::<smtp::Queue>("smtp:queue", &[]),
+    entry::<smtp::RelayRemove>("smtp:relay:remove", &[]),
+    entry::<smtp::RelaySet>("smtp:relay:set", &[]),
+    entry::<smtp::Show>("smtp:show", &[]),
+    entry::<smtp::Test>("smtp:test", &[]),
+    entry::<smtp::Whitelist>("smtp:whitelist", &[]),
     entry::<status::Status>("status", &[]),
     entry::<upgrade::Upgrade>("upgrade", &[]),
     entry::<upgrade::Rolling>("upgrade:rolling", &[]),

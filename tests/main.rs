@@ -24,6 +24,7 @@ mod scripts;
 mod services;
 mod shell;
 mod side_by_side;
+mod smtp;
 mod story;
 mod support;
 mod tailing;

@@ -46,7 +46,11 @@ impl Run for Deploy {
             Some(reference) => reference,
             None => ask_reference(context, "deploy")?,
         };
-        let user_password = if self.user_password_stdin { Some(read_password()?) } else { None };
+        let user_password = if self.user_password_stdin {
+            Some(read_password("deploy --user-password-stdin …")?)
+        } else {
+            None
+        };
         let params = deploy::DeployParams {
             reference,
             application_url: self.application_url,
@@ -103,18 +107,17 @@ pub(super) fn ask_for_reference(
     })
 }
 
-fn read_password() -> Result<Secret, CallError> {
+/// One line of standard input; `command` is what a hint shows.
+pub(super) fn read_password(command: &str) -> Result<Secret, CallError> {
+    let hint = || format!("give it like this: orocloud-cli {command} < FILE");
     let mut text = String::new();
     // This line alone: in a shell that reads a script, the ones behind it are commands.
     std::io::stdin().lock().take(64 * 1024).read_line(&mut text).map_err(|error| {
-        CallError::usage("cannot read the password from standard input")
-            .because(error)
-            .hint("give it like this: orocloud-cli deploy --user-password-stdin … < FILE")
+        CallError::usage("cannot read the password from standard input").because(error).hint(hint())
     })?;
     let line = text.lines().next().unwrap_or_default();
     if line.is_empty() {
-        return Err(CallError::usage("standard input holds no password")
-            .hint("give it like this: orocloud-cli deploy --user-password-stdin … < FILE"));
+        return Err(CallError::usage("standard input holds no password").hint(hint()));
     }
     Ok(Secret::new(line.to_owned()))
 }

@@ -26,7 +26,7 @@ enum Verb {
     Env,
     /// Kill, freeze, cut off or heal one node
     Node {
-        /// maint1, lb1, db1, web1, web2, job1, git, or mail
+        /// maint1, lb1, db1, web1, web2, job1, mail1, git, mail, relay1, or relay2
         node: String,
         /// What to do to it
         #[arg(value_enum)]

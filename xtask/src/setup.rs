@@ -40,6 +40,11 @@ const PACKAGES: &[Package] = &[
     Package { name: "wrk", proof: "/usr/bin/wrk" },
     Package { name: "openssl", proof: "/usr/bin/openssl" },
     Package { name: "python3-aiosmtpd", proof: "/usr/lib/python3/dist-packages/aiosmtpd/smtp.py" },
+    Package { name: "postfix", proof: "/usr/lib/postfix/sbin/master" },
+    // With which Postfix signs in.
+    Package { name: "libsasl2-modules", proof: "/usr/share/doc/libsasl2-modules/copyright" },
+    // For Postfix in the sandbox of an ordinary user.
+    Package { name: "fakeroot", proof: "/usr/bin/fakeroot" },
     // Two readers of calendars, for the tests.
     Package { name: "python3-icalendar", proof: "/usr/lib/python3/dist-packages/icalendar/cal.py" },
     Package { name: "python3-vobject", proof: "/usr/lib/python3/dist-packages/vobject/icalendar.py" },

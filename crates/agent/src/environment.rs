@@ -15,7 +15,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 pub use authority::{Authority, AuthorityKind};
-pub use mail::{MailServer, MailTls, TechnicalContact};
+pub use mail::{MailServer, MailTls, Postfix, TechnicalContact};
 
 use crate::rules::windows::PlannedWindow;
 
@@ -62,6 +62,8 @@ pub struct Agent {
     pub database: Option<Database>,
     /// Present on nodes with role queue.
     pub queue: Option<Queue>,
+    /// Present on nodes with role mail.
+    pub postfix: Option<Postfix>,
     /// Present on nodes with role lb.
     pub lb: Option<LoadBalancer>,
     /// Logs of this node, by source.
@@ -84,6 +86,8 @@ pub struct Accounts {
     pub app: String,
     /// Runs PostgreSQL and pgBackRest.
     pub database: String,
+    /// Runs Postfix; needed on nodes with role mail.
+    pub mail: Option<String>,
 }
 
 /// What holds long-running programs up.

@@ -12,6 +12,7 @@ pub mod files;
 mod heap;
 pub mod keeper;
 pub mod log;
+pub mod mail_settings;
 pub mod maintenance_mode;
 pub mod nodes;
 pub mod operations;

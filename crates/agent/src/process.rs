@@ -32,6 +32,8 @@ pub enum Account {
     App,
     /// PostgreSQL and pgBackRest.
     Database,
+    /// Postfix.
+    Mail,
 }
 
 /// A program about to be started.
@@ -259,12 +261,19 @@ pub struct AccountNames {
     pub app: String,
     /// [`Account::Database`]
     pub database: String,
+    /// [`Account::Mail`]; without one it is the agent's own.
+    pub mail: Option<String>,
 }
 
 impl AccountNames {
     /// As `agent.toml` has them.
     pub fn of(accounts: &crate::environment::Accounts) -> Self {
-        Self { build: accounts.build.clone(), app: accounts.app.clone(), database: accounts.database.clone() }
+        Self {
+            build: accounts.build.clone(),
+            app: accounts.app.clone(),
+            database: accounts.database.clone(),
+            mail: accounts.mail.clone(),
+        }
     }
 }
 
@@ -325,6 +334,7 @@ impl Processes {
             Account::Build => Some(&names.build),
             Account::App => Some(&names.app),
             Account::Database => Some(&names.database),
+            Account::Mail => names.mail.as_deref(),
         }
     }
 

@@ -69,6 +69,12 @@ calls! {
     ServiceStart => crate::service::Start,
     ServiceStatus => crate::service::Status,
     ServiceStop => crate::service::Stop,
+    SmtpQueue => crate::smtp::Queue,
+    SmtpRelayRemove => crate::smtp::RelayRemove,
+    SmtpRelaySet => crate::smtp::RelaySet,
+    SmtpShow => crate::smtp::Show,
+    SmtpTest => crate::smtp::Test,
+    SmtpWhitelist => crate::smtp::Whitelist,
     Status => crate::status::Status,
     Upgrade => crate::upgrade::Upgrade,
     UpgradeRolling => crate::upgrade::UpgradeRolling,
@@ -81,6 +87,8 @@ calls! {
     NodeLogSources => crate::node::LogSources,
     NodeLogTail => crate::node::LogTail,
     NodePackageReceive => crate::node::PackageReceive,
+    NodeMail => crate::node::Mail,
+    NodeMailQueue => crate::node::MailQueue,
 }
 
 impl Method {
@@ -93,7 +101,9 @@ impl Method {
             | Self::NodeQueues
             | Self::NodeLogSources
             | Self::NodeLogTail
-            | Self::NodePackageReceive => true,
+            | Self::NodePackageReceive
+            | Self::NodeMail
+            | Self::NodeMailQueue => true,
             Self::BackupCreate
             | Self::BackupList
             | Self::BackupRestore
@@ -124,6 +134,12 @@ impl Method {
             | Self::ServiceStart
             | Self::ServiceStatus
             | Self::ServiceStop
+            | Self::SmtpQueue
+            | Self::SmtpRelayRemove
+            | Self::SmtpRelaySet
+            | Self::SmtpShow
+            | Self::SmtpTest
+            | Self::SmtpWhitelist
             | Self::Status
             | Self::Upgrade
             | Self::UpgradeRolling

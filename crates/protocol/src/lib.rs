@@ -26,6 +26,7 @@ pub mod package;
 pub mod queue;
 pub mod release;
 pub mod service;
+pub mod smtp;
 pub mod status;
 pub mod upgrade;
 pub mod window;
@@ -39,8 +40,9 @@ pub use message::{
     SILENCE, agree, decode, encode,
 };
 pub use names::{
-    ContentHash, EnvironmentName, EnvironmentType, InvalidName, Label, NodeName, PackageTag, PointName,
-    QueueName, Reference, ReleaseName, Secret, ServiceName, SourceName,
+    ContentHash, EnvironmentName, EnvironmentType, InvalidName, Label, MailAddress, MailDomain, MailHost,
+    MailUser, NodeName, PackageTag, PointName, QueueName, Reference, RelayName, ReleaseName, Secret,
+    ServiceName, SourceName,
 };
 pub use plan::{Confirmation, OperationOptions, Plan, PlannedStep};
 pub use role::{NodeRole, Principal, Role, Scope};

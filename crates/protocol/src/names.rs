@@ -158,6 +158,70 @@ name!(
 );
 
 name!(
+    /// An upstream SMTP server's name here, like `main`.
+    RelayName,
+    "relay name",
+    "lowercase letters, digits and hyphens, like main",
+    is_host_label
+);
+
+name!(
+    /// Name or IPv4 address of a host that takes mail.
+    MailHost,
+    "mail host",
+    "a host name like smtp.example.com, or an IPv4 address",
+    |text| (1..=253).contains(&text.len())
+        && text.split('.').all(|label| {
+            (1..=63).contains(&label.len())
+                && label.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
+                && !label.starts_with('-')
+                && !label.ends_with('-')
+        })
+);
+
+name!(
+    /// Whom to sign in as at a mail server.
+    MailUser,
+    "mail user",
+    "at most 255 characters without blanks, control characters and colons",
+    |text| (1..=255).contains(&text.len())
+        && !text.chars().any(|c| c.is_control() || c.is_whitespace() || c == ':')
+);
+
+name!(
+    /// An address of mail, like `ann@example.com`.
+    MailAddress,
+    "mail address",
+    "an address like ann@example.com",
+    |text| text.len() <= 254
+        && !text.chars().any(|c| c.is_control() || c.is_whitespace() || "<>\"\\,;".contains(c))
+        && text.rsplit_once('@').is_some_and(|(local, domain)| {
+            (1..=64).contains(&local.len()) && !local.contains('@') && is_mail_domain(domain)
+        })
+);
+
+name!(
+    /// A domain of recipients, like `example.com` or `bücher.example`.
+    MailDomain,
+    "mail domain",
+    "a domain like example.com, without @ and without a final dot",
+    is_mail_domain
+);
+
+/// Letters of any script: what they are in DNS is for who knows the rules (IDNA).
+fn is_mail_domain(text: &str) -> bool {
+    text.len() <= 253
+        && text.split('.').all(|label| {
+            (1..=63).contains(&label.len())
+                && label.chars().all(|c| {
+                    c.is_alphanumeric() || c == '-' || !(c.is_ascii() || c.is_control() || c.is_whitespace())
+                })
+                && !label.starts_with('-')
+                && !label.ends_with('-')
+        })
+}
+
+name!(
     /// A package: its tag, or the hash of its content.
     PackageTag,
     "package",
@@ -287,6 +351,45 @@ mod tests {
             ("..-11-24-1025", false),
         ] {
             assert_eq!(text.parse::<PointName>().is_ok(), good, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn names_of_mail_hold_nothing_that_a_table_of_postfix_could_read_otherwise() {
+        for (text, good) in [
+            ("smtp.example.com", true),
+            ("127.0.0.1", true),
+            ("smtp.example.com.", false),
+            ("[smtp.example.com]", false),
+            ("a b", false),
+            ("-a", false),
+            ("", false),
+        ] {
+            assert_eq!(text.parse::<MailHost>().is_ok(), good, "{text:?}");
+        }
+        for (text, good) in [
+            ("ann@example.com", true),
+            ("o'neil+shop=1@bücher.example", true),
+            ("ann", false),
+            ("@example.com", false),
+            ("a@b@example.com", false),
+            ("ann@example.com>", false),
+            ("ann@exa mple.com", false),
+            ("ann@example.com\nRCPT TO:<eve@example.com>", false),
+        ] {
+            assert_eq!(text.parse::<MailAddress>().is_ok(), good, "{text:?}");
+        }
+        for (text, good) in [
+            ("Example.COM", true),
+            ("bücher.example", true),
+            (".example.com", false),
+            ("a@b", false),
+            ("*", false),
+        ] {
+            assert_eq!(text.parse::<MailDomain>().is_ok(), good, "{text:?}");
+        }
+        for (text, good) in [("apikey", true), ("ann@example.com", true), ("a:b", false), ("a b", false)] {
+            assert_eq!(text.parse::<MailUser>().is_ok(), good, "{text:?}");
         }
     }
 

@@ -26,8 +26,10 @@ pub enum Duty {
     Balancer,
     /// RabbitMQ.
     Queue,
-    /// The SMTP server; Debian has its account.
+    /// An SMTP server beside the environment; Debian has its account.
     Mail,
+    /// Postfix; Debian has its account.
+    Postfix,
     /// The git server.
     Git,
 }
@@ -45,6 +47,7 @@ impl Duty {
             Self::Balancer => "haproxy",
             Self::Queue => "rabbitmq",
             Self::Mail => "mail",
+            Self::Postfix => "postfix",
             Self::Git => "orocloud-git",
         }
     }

@@ -9,6 +9,7 @@ use crate::ca::{self, Authority};
 use crate::error::{Context, Result};
 use crate::hosts::{CHECK_PORT, ENVIRONMENT, Host, POSTGRESQL_PORT, QUEUE_HTTP_PORT, SMTP_PORT, SSH_PORT};
 use crate::mail;
+use crate::postfix;
 use crate::postgres::BIN;
 use crate::queue::SERVICES;
 use crate::service::{Ready, Service};
@@ -55,7 +56,7 @@ fn create_folders(blueprint: &Blueprint, host: &Host) -> Result<()> {
         accounts.file(&layout.etc("restic-password"), Duty::Agent, 0o600, &blueprint.secrets.restic)?;
         accounts.file(&layout.etc("revoked"), Duty::Agent, 0o644, "")?;
         let authority = ca::read_public_key(&Authority::Node.key(&blueprint.layout.ca()))?;
-        if blueprint.mail {
+        if blueprint.parts.mail {
             accounts.file(&layout.etc("smtp-password"), Duty::Agent, 0o600, &blueprint.secrets.mail)?;
         }
         let line = format!("@cert-authority {ENVIRONMENT}-* {authority}\n");
@@ -106,6 +107,9 @@ database = "{}"
                 name(Duty::Database)?
             ),
         );
+        if host.has_role("mail") {
+            add(&mut text, format!("mail = \"{}\"\n", name(Duty::Postfix)?));
+        }
     }
     add(&mut text, authority(blueprint, host)?);
     for role in host.roles {
@@ -118,6 +122,7 @@ database = "{}"
                 "queue" => queue(blueprint, host),
                 "db" => database(blueprint, host),
                 "lb" => balancer(blueprint, host),
+                "mail" => postfix::agent_toml(blueprint, host),
                 _ => String::new(),
             },
         );
@@ -351,7 +356,7 @@ ssh_port = {SSH_PORT}
             ),
         );
     }
-    if blueprint.mail {
+    if blueprint.parts.mail {
         for mail in mail::CONTACTS {
             add(&mut text, format!("\n[[technical_contact]]\nmail = \"{mail}\"\n"));
         }

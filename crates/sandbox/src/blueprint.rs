@@ -6,7 +6,7 @@ use std::path::Path;
 
 use crate::accounts::{Accounts, Duty};
 use crate::error::{Context, Result};
-use crate::hosts::{self, AMQP_PORT, Addresses, HOSTS, HTTP_PORT, Host, POSTGRESQL_PORT};
+use crate::hosts::{self, AMQP_PORT, Addresses, HOSTS, HTTP_PORT, Host, POSTGRESQL_PORT, Parts};
 use crate::layout::{Layout, NodeLayout};
 use crate::run::PATH;
 use crate::service::{Boot, Folder, Ready, Service, signal};
@@ -24,10 +24,8 @@ pub struct Blueprint {
     pub secrets: Secrets,
     /// `type` in environment.toml.
     pub environment_type: String,
-    /// Whether there is job1, with RabbitMQ and the application's services.
-    pub queue: bool,
-    /// Whether there is an SMTP server, and technical contacts.
-    pub mail: bool,
+    /// What it has besides what every one has.
+    pub parts: Parts,
     /// Further lines of environment.toml.
     pub environment_toml: String,
     /// Further environment variables of every agent, for tests.
@@ -45,7 +43,7 @@ pub struct Secrets {
     pub restic: String,
     /// Of RabbitMQ's account `app`.
     pub queue: String,
-    /// Of maint's agent at the SMTP server.
+    /// Of whoever signs in at an SMTP server.
     pub mail: String,
     /// By which Erlang's nodes know each other.
     pub cookie: String,
@@ -78,7 +76,7 @@ fn secret(bytes: usize) -> Result<String> {
 impl Blueprint {
     /// The hosts that this sandbox has.
     pub fn hosts(&self) -> impl Iterator<Item = &'static Host> {
-        hosts::hosts(self.queue, self.mail)
+        self.parts.hosts()
     }
 
     /// RabbitMQ as the application reaches it.
@@ -88,7 +86,7 @@ impl Blueprint {
         Some(format!("amqp://app:{}@{address}/{}", self.secrets.queue, crate::queue::VHOST))
     }
 
-    /// The SMTP server.
+    /// The SMTP server that takes the agent's own mail.
     pub fn mail_host(&self) -> Option<&'static Host> {
         self.hosts().find(|host| host.name == hosts::MAIL)
     }

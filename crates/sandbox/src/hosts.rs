@@ -27,7 +27,7 @@ pub const POSTGRESQL_PORT: u16 = 5432;
 /// Nobody listens here for service; who binds it on an environment's first address has claimed that environment.
 const CLAIM_PORT: u16 = 2200;
 
-/// One host: a node of the environment, or the git server or the SMTP server beside it.
+/// One host: a node of the environment, or the git server or an SMTP server beside it.
 #[derive(Debug)]
 pub struct Host {
     /// Short name, such as `web1`.
@@ -43,7 +43,7 @@ pub struct Host {
 }
 
 impl Host {
-    /// Whether the host is a node of the environment; the git server and the SMTP server are none.
+    /// Whether the host is a node of the environment; the git server and the SMTP servers are none.
     pub fn is_node(&self) -> bool {
         !self.roles.is_empty()
     }
@@ -53,6 +53,11 @@ impl Host {
         self.roles.contains(&role)
     }
 
+    /// Whether it is an SMTP server beside the environment.
+    pub fn is_mail_server(&self) -> bool {
+        self.name == MAIL || RELAYS.contains(&self.name)
+    }
+
     /// The node's full name, such as `acme-prod1-web1`.
     pub fn full_name(&self) -> String {
         format!("{ENVIRONMENT}-{}", self.name)
@@ -60,7 +65,7 @@ impl Host {
 }
 
 /// Every host that there can be, in the order in which they are shown.
-pub const HOSTS: [Host; 8] = [
+pub const HOSTS: [Host; 11] = [
     Host { name: "maint1", number: 1, roles: &["maint"], zone: "a", ports: &[SSH_PORT] },
     Host { name: "lb1", number: 2, roles: &["lb"], zone: "a", ports: &[SSH_PORT, HTTP_PORT] },
     Host { name: "db1", number: 3, roles: &["db"], zone: "a", ports: &[SSH_PORT, POSTGRESQL_PORT] },
@@ -75,15 +80,39 @@ pub const HOSTS: [Host; 8] = [
         ports: &[SSH_PORT, AMQP_PORT, QUEUE_HTTP_PORT],
     },
     Host { name: MAIL, number: 7, roles: &[], zone: "b", ports: &[SMTP_PORT] },
+    Host { name: "mail1", number: 8, roles: &["mail"], zone: "b", ports: &[SSH_PORT, SMTP_PORT] },
+    Host { name: RELAYS[0], number: 10, roles: &[], zone: "a", ports: &[SMTP_PORT] },
+    Host { name: RELAYS[1], number: 11, roles: &[], zone: "b", ports: &[SMTP_PORT] },
 ];
 
-/// The SMTP server's short name.
+/// The short name of the SMTP server that takes the agent's own mail.
 pub const MAIL: &str = "mail";
 
-/// The hosts of a sandbox with or without the queue and what takes from it, with or without an SMTP server.
-pub fn hosts(queue: bool, mail: bool) -> impl Iterator<Item = &'static Host> {
-    const ALL: &[Host] = &HOSTS;
-    ALL.iter().filter(move |host| (queue || !host.has_role("queue")) && (mail || host.name != MAIL))
+/// The short names of the SMTP servers that mail1 may send to.
+pub const RELAYS: [&str; 2] = ["relay1", "relay2"];
+
+/// What a sandbox has besides what every one has.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Parts {
+    /// The queue, and what takes from it.
+    pub queue: bool,
+    /// An SMTP server for the agent's own mail.
+    pub mail: bool,
+    /// mail1, and the SMTP servers that it may send to.
+    pub smtp: bool,
+}
+
+impl Parts {
+    /// The hosts of a sandbox with these parts.
+    pub fn hosts(self) -> impl Iterator<Item = &'static Host> {
+        const ALL: &[Host] = &HOSTS;
+        ALL.iter().filter(move |host| match host.name {
+            "job1" => self.queue,
+            MAIL => self.mail,
+            "mail1" => self.smtp,
+            name => self.smtp || !RELAYS.contains(&name),
+        })
+    }
 }
 
 /// The host of that name, or an error that lists the names.

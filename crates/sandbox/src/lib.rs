@@ -42,6 +42,7 @@ pub mod init;
 mod json_lines;
 mod layout;
 mod mail;
+mod postfix;
 mod postgres;
 mod process_tree;
 mod queue;
@@ -60,6 +61,8 @@ pub use ca::Authority;
 pub use caller::{CallerFiles, CallerSpec};
 pub use control::NodeStatus;
 pub use error::{Error, Result};
+#[doc(hidden)]
+pub use hosts::Parts;
 pub use hosts::{ENVIRONMENT, HTTP_PORT, POSTGRESQL_PORT, SSH_PORT};
 pub use sandbox::{NodeHandle, Options, Sandbox, TEST_FOLDER};
 pub use supervisor::ServiceState;

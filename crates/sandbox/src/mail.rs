@@ -1,4 +1,4 @@
-//! An SMTP server beside the environment: the one that maint's agent.toml names.
+//! SMTP servers beside the environment: the one that maint's agent.toml names, and those that mail1 may send to.
 
 use std::fs;
 use std::path::PathBuf;

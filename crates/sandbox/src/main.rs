@@ -5,7 +5,7 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use orocloud_sandbox::{Options, Sandbox, fake_systemctl, init, top};
+use orocloud_sandbox::{Options, Parts, Sandbox, fake_systemctl, init, top};
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -25,7 +25,7 @@ fn main() -> ExitCode {
 
 fn usage() -> ExitCode {
     eprintln!(
-        "usage: orocloud-sandbox run --dir DIR [--type TYPE] [--queue] [--mail] [--environment-toml LINES] [--agent-env=NAME=VALUE]… [--detached]\n       orocloud-sandbox init BOOT_FILE\n       orocloud-sandbox fake-systemctl SOCKET ARGUMENT…\n       orocloud-sandbox hold [DIR]"
+        "usage: orocloud-sandbox run --dir DIR [--type TYPE] [--queue] [--mail] [--smtp] [--environment-toml LINES] [--agent-env=NAME=VALUE]… [--detached]\n       orocloud-sandbox init BOOT_FILE\n       orocloud-sandbox fake-systemctl SOCKET ARGUMENT…\n       orocloud-sandbox hold [DIR]"
     );
     ExitCode::from(2)
 }
@@ -35,8 +35,7 @@ fn parse_run(arguments: &[String]) -> Option<top::Run> {
         folder: PathBuf::new(),
         detached: false,
         environment_type: "prod".to_owned(),
-        queue: false,
-        mail: false,
+        parts: Parts::default(),
         environment_toml: String::new(),
         agent_environment: Vec::new(),
     };
@@ -50,8 +49,9 @@ fn parse_run(arguments: &[String]) -> Option<top::Run> {
         match argument.as_str() {
             "--dir" => run.folder = PathBuf::from(arguments.next()?),
             "--type" => run.environment_type = arguments.next()?.clone(),
-            "--queue" => run.queue = true,
-            "--mail" => run.mail = true,
+            "--queue" => run.parts.queue = true,
+            "--mail" => run.parts.mail = true,
+            "--smtp" => run.parts.smtp = true,
             "--environment-toml" => run.environment_toml = arguments.next()?.clone(),
             "--detached" => run.detached = true,
             _ => return None,

@@ -16,6 +16,7 @@ pub mod package;
 pub mod queue;
 pub mod release;
 pub mod service;
+pub mod smtp;
 pub mod status;
 pub mod upgrade;
 pub mod window;
@@ -160,6 +161,14 @@ pub async fn dispatch(
             query::<wire::service::Status>(params, async |p| service::status(context, p).await).await
         }
         Method::ServiceStop => operation::<wire::service::Stop>(context, params, &events).await,
+        Method::SmtpQueue => {
+            query::<wire::smtp::Queue>(params, async |p| smtp::queue(context, p).await).await
+        }
+        Method::SmtpRelayRemove => operation::<wire::smtp::RelayRemove>(context, params, &events).await,
+        Method::SmtpRelaySet => operation::<wire::smtp::RelaySet>(context, params, &events).await,
+        Method::SmtpShow => query::<wire::smtp::Show>(params, async |p| smtp::show(context, p).await).await,
+        Method::SmtpTest => operation::<wire::smtp::Test>(context, params, &events).await,
+        Method::SmtpWhitelist => operation::<wire::smtp::Whitelist>(context, params, &events).await,
         Method::Status => {
             query::<wire::status::Status>(params, async |p| status::status(context, p).await).await
         }
@@ -177,6 +186,14 @@ pub async fn dispatch(
         }
         Method::NodeQueues => {
             query::<wire::node::Queues>(params, async |_| node::queues(context).await).await
+        }
+        Method::NodeMail => {
+            let node = &context.daemon.node;
+            query::<wire::node::Mail>(params, async |_| crate::nodes::mail::show(node).await).await
+        }
+        Method::NodeMailQueue => {
+            let node = &context.daemon.node;
+            query::<wire::node::MailQueue>(params, async |_| crate::nodes::mail::queue(node).await).await
         }
         Method::NodeLogSources => {
             let node = &context.daemon.node;
@@ -223,6 +240,10 @@ pub fn answer(daemon: &DaemonRef, finished: &Finished<'_, StepAction>) -> Result
         Method::ServiceRestart => answer_of::<wire::service::Restart>(daemon, finished),
         Method::ServiceStart => answer_of::<wire::service::Start>(daemon, finished),
         Method::ServiceStop => answer_of::<wire::service::Stop>(daemon, finished),
+        Method::SmtpRelayRemove => answer_of::<wire::smtp::RelayRemove>(daemon, finished),
+        Method::SmtpRelaySet => answer_of::<wire::smtp::RelaySet>(daemon, finished),
+        Method::SmtpTest => answer_of::<wire::smtp::Test>(daemon, finished),
+        Method::SmtpWhitelist => answer_of::<wire::smtp::Whitelist>(daemon, finished),
         Method::MaintenanceOn => answer_of::<wire::maintenance::On>(daemon, finished),
         Method::BackupList
         | Method::BackupWindow
@@ -240,6 +261,8 @@ pub fn answer(daemon: &DaemonRef, finished: &Finished<'_, StepAction>) -> Result
         | Method::QueueList
         | Method::ReleaseList
         | Method::ServiceStatus
+        | Method::SmtpQueue
+        | Method::SmtpShow
         | Method::Status
         | Method::NodeStep
         | Method::NodeStatus
@@ -247,7 +270,9 @@ pub fn answer(daemon: &DaemonRef, finished: &Finished<'_, StepAction>) -> Result
         | Method::NodeQueues
         | Method::NodeLogSources
         | Method::NodeLogTail
-        | Method::NodePackageReceive => Err(unknown()),
+        | Method::NodePackageReceive
+        | Method::NodeMail
+        | Method::NodeMailQueue => Err(unknown()),
     }
 }
 

@@ -1,5 +1,6 @@
-//! Who is told of maintenance windows by mail, and the server that takes that mail.
+//! Who is told of maintenance windows by mail, and the server that takes that mail; Postfix on a mail node.
 
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use lettre::message::Mailbox;
@@ -23,6 +24,31 @@ pub struct MailServer {
     pub password_file: Option<PathBuf>,
     /// The sender, like `OroCloud <maintenance@example.com>`.
     pub from: String,
+}
+
+/// Postfix on a mail node.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Postfix {
+    /// Service name.
+    pub service: String,
+    /// `main.cf` and `master.cf` that every configuration begins with: what is true whatever relays there are.
+    pub base: PathBuf,
+    /// The agent's own folder of configurations. Postfix runs by `config` in it, a link to the one that holds.
+    pub configurations: PathBuf,
+    /// postconf, postmap and postqueue.
+    pub programs: PathBuf,
+    /// Postfix's log.
+    pub log: PathBuf,
+    /// Where it takes the application's mail.
+    pub listens: SocketAddr,
+}
+
+impl Postfix {
+    /// Postfix's `config_directory`.
+    pub fn config(&self) -> PathBuf {
+        self.configurations.join("config")
+    }
 }
 
 /// How a connection to a mail server is kept secret.

@@ -4,6 +4,7 @@ pub mod actions;
 pub mod database_info;
 pub mod executor;
 pub mod logs;
+pub mod mail;
 pub mod marks;
 pub mod output;
 pub mod services;

@@ -165,7 +165,8 @@ async fn another_account_gets_no_rights_along() {
         return;
     }
     let name = || "nobody".to_owned();
-    let processes = Processes::new(Some(AccountNames { build: name(), app: name(), database: name() }));
+    let processes =
+        Processes::new(Some(AccountNames { build: name(), app: name(), database: name(), mail: None }));
     let script = "id -un; id -G | wc -w; echo $HOME; grep -E '^(Cap(Inh|Prm|Eff|Amb)|NoNewPrivs)' /proc/self/status; cat /etc/shadow >/dev/null 2>&1 || echo closed";
     let finished = processes.output(shell(script).account(Account::Build)).await.unwrap();
     let text = String::from_utf8(finished.stdout).unwrap();
@@ -180,7 +181,7 @@ async fn another_account_gets_no_rights_along() {
     // A folder that only that account may enter is entered as that account.
     let error = processes.output(shell("true").account(Account::Build).folder("/root")).await.unwrap_err();
     assert!(error.to_string().contains("/root"), "{error}");
-    let missing = AccountNames { build: "no-such-account".into(), app: name(), database: name() };
+    let missing = AccountNames { build: "no-such-account".into(), app: name(), database: name(), mail: None };
     let error =
         Processes::new(Some(missing)).output(shell("true").account(Account::Build)).await.unwrap_err();
     assert!(error.to_string().contains("no account no-such-account"), "{error}");

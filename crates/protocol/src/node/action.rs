@@ -7,8 +7,10 @@ use crate::backup::RestoreScope;
 use crate::maintenance::{MaintenancePage, PageOrder};
 use crate::package::StoredPackage;
 use crate::service::{ServiceChange, ServiceKind};
+use crate::smtp::{RelayTls, WhitelistChange};
 use crate::{
-    CallId, ContentHash, Label, NodeName, PackageTag, PointName, Reference, ReleaseName, Secret, ServiceName,
+    CallId, ContentHash, Label, MailAddress, MailHost, MailUser, NodeName, PackageTag, PointName, Reference,
+    RelayName, ReleaseName, Secret, ServiceName,
 };
 
 /// What steps can be. The comment of each says what its output is; none means `null`.
@@ -255,6 +257,38 @@ pub enum StepAction {
         to: ServiceChange,
     },
 
+    // --- on mail --------------------------------------------------------------------------------------------
+    /// Keeps what is to hold, with its secrets, beside what holds: a candidate that further steps of the operation name
+    /// by it alone. Its undo removes the candidate.
+    MailStage {
+        /// What is to become different.
+        change: Box<MailChange>,
+    },
+    /// Tries a relay stage by stage, and sends nothing. Of a candidate a stage that goes wrong fails the step. Output:
+    /// [`super::MailChecked`].
+    MailTry {
+        /// Which.
+        relay: RelayName,
+        /// Of the operation's candidate; else of what holds.
+        candidate: bool,
+        /// The sender; by default the one it was tried with when it was set.
+        from: Option<MailAddress>,
+        /// The recipient; the same.
+        to: Option<MailAddress>,
+    },
+    /// Makes Postfix's configuration of the candidate, beside the one that holds, and checks it.
+    MailWrite {},
+    /// Lets Postfix work by the candidate's configuration, and watches it. Its undo lets it work by the one before.
+    /// Output: [`crate::smtp::ChangedAnswer`].
+    MailSwitch {},
+    /// Sends one message and follows it to the relay that takes it. Output: [`super::MailChecked`].
+    MailTest {
+        /// Who gets it.
+        to: MailAddress,
+        /// The sender; by default the one that the best relay was tried with when it was set.
+        from: Option<MailAddress>,
+    },
+
     // --- on db ----------------------------------------------------------------------------------------------
     /// Notes what the database holds before an update. Its undo looks whether anything has changed since: if nothing
     /// has, the old release may be served again; otherwise it is refused, with the command that goes back. Output:
@@ -319,6 +353,47 @@ pub enum StepAction {
     },
     /// Removes copies and kept folders that are no longer promised, by their own notes.
     DatabaseTidy {},
+}
+
+/// What is to become different about mail.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub enum MailChange {
+    /// A relay is added, or one that is there changed.
+    SetRelay(RelayChange),
+    /// A relay is removed.
+    RemoveRelay {
+        /// Which.
+        name: RelayName,
+    },
+    /// Other recipients are reached.
+    Whitelist(WhitelistChange),
+}
+
+/// A relay as somebody wants it; what is left out stays as it is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RelayChange {
+    /// As in [`crate::smtp::RelaySetParams`].
+    pub name: RelayName,
+    /// The same.
+    pub host: Option<MailHost>,
+    /// The same.
+    pub port: Option<u16>,
+    /// The same.
+    pub tls: Option<RelayTls>,
+    /// The same.
+    pub ca: Option<String>,
+    /// The same.
+    pub priority: Option<u16>,
+    /// The same.
+    pub user: Option<MailUser>,
+    /// The same.
+    pub password: Option<Secret>,
+    /// The same.
+    pub probe_from: Option<MailAddress>,
+    /// The same.
+    pub probe_to: Option<MailAddress>,
 }
 
 /// On whose behalf services are stopped and started.

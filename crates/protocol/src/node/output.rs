@@ -3,7 +3,8 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::{ContentHash, Reference};
+use crate::smtp::{Delivery, TriedStage};
+use crate::{CallError, ContentHash, Reference};
 
 /// Output of [`super::StepAction::SourceFetch`].
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -114,4 +115,19 @@ pub struct Swapped {
     pub to_timeline: u32,
     /// When.
     pub at: Timestamp,
+}
+
+/// Output of [`super::StepAction::MailTry`] and [`super::StepAction::MailTest`]: what was found out. That a check fails is
+/// no failure of the step.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct MailChecked {
+    /// The message that was sent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sent: Option<Delivery>,
+    /// The stages that went well.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tried: Vec<TriedStage>,
+    /// What is wrong.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failed: Option<CallError>,
 }

@@ -7,6 +7,7 @@ use super::{PackageBuilt, Swapped};
 use crate::log::LogSource;
 use crate::queue::QueueInfo;
 use crate::service::ServiceInfo;
+use crate::smtp::{QueuedMessage, ShowAnswer};
 use crate::status::StatusRow;
 use crate::{Call, CallId, ContentHash, Kind, ReleaseName, Role, SourceName};
 
@@ -253,4 +254,43 @@ pub struct PackageReceiveParams {
     pub size: u64,
     /// Files in it.
     pub files: u64,
+}
+
+/// The relays and the rule for recipients, as the mail node keeps them.
+pub enum Mail {}
+
+impl Call for Mail {
+    const METHOD: &'static str = "node.mail";
+    const KIND: Kind = Kind::Query;
+    const ROLE: Role = Role::Owner;
+    type Params = MailParams;
+    type Answer = ShowAnswer;
+}
+
+/// `node.mail` takes nothing.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct MailParams {}
+
+/// What waits in Postfix's queues on the mail node.
+pub enum MailQueue {}
+
+impl Call for MailQueue {
+    const METHOD: &'static str = "node.mail-queue";
+    const KIND: Kind = Kind::Query;
+    const ROLE: Role = Role::Owner;
+    type Params = MailQueueParams;
+    type Answer = MailQueueAnswer;
+}
+
+/// `node.mail-queue` takes nothing.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct MailQueueParams {}
+
+/// All that waits there.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MailQueueAnswer {
+    /// The oldest first.
+    pub items: Vec<QueuedMessage>,
 }

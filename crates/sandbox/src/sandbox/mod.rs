@@ -31,6 +31,9 @@ pub struct Options {
     pub queue: bool,
     /// Whether there is an SMTP server, which takes the agent's mail to the technical contacts.
     pub mail: bool,
+    /// Whether there is a node mail1, with Postfix, and two SMTP servers beside the environment, `relay1` and `relay2`,
+    /// that it may send to.
+    pub smtp: bool,
     /// Further lines of environment.toml, such as `[[window]]`.
     pub environment_toml: String,
     /// Further environment variables of every agent.
@@ -46,6 +49,7 @@ impl Default for Options {
             environment_type: "prod".to_owned(),
             queue: false,
             mail: false,
+            smtp: false,
             environment_toml: String::new(),
             agent_environment: Vec::new(),
             progress: false,
@@ -183,9 +187,14 @@ impl Sandbox {
         self.layout.git().join("shop.git")
     }
 
-    /// What the SMTP server has taken, the first message first.
+    /// What the SMTP server for the agent's own mail has taken, the first message first.
     pub fn mail(&self) -> Vec<serde_json::Value> {
-        let folder = self.layout.node(hosts::MAIL).root.join("mail/received");
+        self.mail_of(hosts::MAIL)
+    }
+
+    /// What one SMTP server, such as `relay1`, has taken, the first message first.
+    pub fn mail_of(&self, server: &str) -> Vec<serde_json::Value> {
+        let folder = self.layout.node(server).root.join("mail/received");
         let mut files: Vec<PathBuf> = fs::read_dir(folder)
             .map(|entries| entries.flatten().map(|entry| entry.path()).collect())
             .unwrap_or_default();

@@ -71,6 +71,9 @@ fn begin(options: &Options, layout: &Layout, detached: bool) -> Result<(Descript
     if options.mail {
         command.arg("--mail");
     }
+    if options.smtp {
+        command.arg("--smtp");
+    }
     if !options.environment_toml.is_empty() {
         command.arg("--environment-toml").arg(&options.environment_toml);
     }

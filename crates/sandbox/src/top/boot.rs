@@ -13,9 +13,9 @@ use crate::caller::{self, Entrance};
 use crate::control::{Action, Order, Report};
 use crate::description::Description;
 use crate::error::{Context, Error, Result};
-use crate::hosts::{HOSTS, HTTP_PORT, Host, MAIL, SSH_PORT};
+use crate::hosts::{HOSTS, HTTP_PORT, Host, SSH_PORT};
 use crate::run::{Job, side_by_side};
-use crate::{git, haproxy, mail, postgres, queue, sshd, web};
+use crate::{git, haproxy, mail, postfix, postgres, queue, sshd, web};
 
 /// How long the shop's front may take to answer once every node is up.
 const FRONT_LIMIT: Duration = Duration::from_secs(10);
@@ -77,12 +77,13 @@ pub fn boot(
 /// What a node runs, for the progress line.
 fn title(host: &Host) -> String {
     let what = match host.roles {
-        [] if host.name == MAIL => "SMTP server",
+        [] if host.is_mail_server() => "SMTP server",
         ["maint"] => "sshd, agent",
         ["lb"] => "HAProxy, sshd, agent",
         ["db"] => "PostgreSQL, sshd, agent",
         ["job", ..] => "RabbitMQ, services of the application, sshd, agent",
         ["web"] => "nginx, PHP-FPM, sshd, agent",
+        ["mail"] => "Postfix, sshd, agent",
         _ => "sshd of the git remote",
     };
     format!("{}: {what}", host.name)
@@ -96,7 +97,7 @@ fn configure(blueprint: &Blueprint) -> Result<()> {
         if host.is_node() {
             services.push(sshd::node(blueprint, host)?);
             services.push(agent::node(blueprint, host)?);
-        } else if host.name == MAIL {
+        } else if host.is_mail_server() {
             services.push(mail::node(blueprint, host)?);
         } else {
             services.push(sshd::git_server(blueprint, host, &git::repository(blueprint))?);
@@ -120,6 +121,9 @@ fn configure(blueprint: &Blueprint) -> Result<()> {
             let (service, its_folders) = haproxy::node(blueprint, host)?;
             services.push(service);
             folders.extend(its_folders);
+        }
+        if host.has_role("mail") {
+            services.push(postfix::node(blueprint, host)?);
         }
         blueprint.write_boot(host, folders, services)?;
     }

@@ -20,7 +20,7 @@ use crate::accounts::Accounts;
 use crate::blueprint::{Blueprint, Secrets};
 use crate::control::{Action, Order, Report};
 use crate::error::{Error, Result};
-use crate::hosts::{Addresses, hosts};
+use crate::hosts::{Addresses, Parts};
 use crate::init::CLAIM_VARIABLE;
 use crate::layout::Layout;
 use crate::relay::{Gate, Relays};
@@ -36,10 +36,8 @@ pub struct Run {
     pub detached: bool,
     /// `type` in environment.toml.
     pub environment_type: String,
-    /// With job1.
-    pub queue: bool,
-    /// With an SMTP server and technical contacts.
-    pub mail: bool,
+    /// What it has besides what every one has.
+    pub parts: Parts,
     /// Further lines of environment.toml.
     pub environment_toml: String,
     /// Further environment variables of every agent.
@@ -105,13 +103,14 @@ impl Top {
             accounts,
             secrets: Secrets::generate()?,
             environment_type: run.environment_type,
-            queue: run.queue,
-            mail: run.mail,
+            parts: run.parts,
             environment_toml: run.environment_toml,
             agent_environment: run.agent_environment,
         };
         let (events, receiver) = mpsc::channel();
-        let nodes = hosts(run.queue, run.mail)
+        let nodes = run
+            .parts
+            .hosts()
             .enumerate()
             .map(|(index, host)| {
                 Node::new(index, host, &layout, (CLAIM_VARIABLE, claim_number), events.clone())

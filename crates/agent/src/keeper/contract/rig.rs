@@ -53,8 +53,12 @@ impl Rig {
         let socket = root.join("supervisor.sock");
         serve(UnixListener::bind(&socket).unwrap(), root.to_owned());
         let config = Agent::load(&root.join("agent.toml")).unwrap();
-        let names =
-            || AccountNames { build: "nobody".into(), app: "nobody".into(), database: "postgres".into() };
+        let names = || AccountNames {
+            build: "nobody".into(),
+            app: "nobody".into(),
+            database: "postgres".into(),
+            mail: None,
+        };
         let processes = Processes::new(is_root().then(names));
         let services = ServiceManager::new(&config.service_manager, &processes);
         let node = Arc::new(Node { config, processes, services, copies: Default::default() });

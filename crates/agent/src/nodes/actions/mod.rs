@@ -7,6 +7,8 @@ mod console;
 pub mod database;
 mod extensions;
 mod frontend;
+mod mail;
+mod mail_follow;
 pub mod maintenance;
 pub mod media;
 mod package;
@@ -232,6 +234,11 @@ async fn run_here(
         | StepAction::BalancerDrain { .. }
         | StepAction::BalancerReturn { .. }
         | StepAction::BalancerWithhold { .. } => balancer::run(context, phase, action).await,
+        StepAction::MailStage { .. }
+        | StepAction::MailTry { .. }
+        | StepAction::MailWrite {}
+        | StepAction::MailSwitch {}
+        | StepAction::MailTest { .. } => mail::run(context, phase, action).await,
         StepAction::ReleasesTidy { keep } => carry_out(&release::Tidy { keep }, phase, context).await,
         StepAction::FrontendCheck { release } => {
             carry_out(&frontend::Check { release }, phase, context).await

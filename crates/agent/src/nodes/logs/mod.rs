@@ -17,7 +17,7 @@ mod span;
 mod tail;
 #[cfg(test)]
 mod tests;
-mod time;
+pub(super) mod time;
 mod watch;
 
 use std::collections::BTreeMap;

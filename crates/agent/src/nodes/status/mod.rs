@@ -15,10 +15,11 @@ use orocloud_protocol::{CallError, NodeName};
 
 use super::NodeRef;
 use super::actions::maintenance;
+use super::mail::Configurations;
 use super::services;
 use crate::engines::postgres::Server;
-use crate::engines::{haproxy, nginx, php_fpm};
-use crate::environment::{Database, LoadBalancer, Web};
+use crate::engines::{haproxy, nginx, php_fpm, postfix};
+use crate::environment::{Database, LoadBalancer, Postfix, Web};
 use crate::keeper::Keeper;
 use crate::maintenance_mode::{PageFile, words};
 use crate::releases;
@@ -34,7 +35,7 @@ const CERTIFICATE_WARNING: SignedDuration = SignedDuration::from_hours(7 * 24);
 pub async fn answer(node: &NodeRef, params: &StatusParams) -> StatusAnswer {
     let config = &node.config;
     let board = Board { node, name: config.node.clone() };
-    let (web, database, balancer, services, software) = tokio::join!(
+    let (web, database, balancer, mail, services, software) = tokio::join!(
         async {
             match &config.web {
                 Some(web) => board.web(web).await,
@@ -53,10 +54,16 @@ pub async fn answer(node: &NodeRef, params: &StatusParams) -> StatusAnswer {
                 None => Vec::new(),
             }
         },
+        async {
+            match &config.postfix {
+                Some(postfix) => board.mail(postfix).await,
+                None => Vec::new(),
+            }
+        },
         services::states(node),
         async { if params.software { software::installed(node).await } else { Vec::new() } },
     );
-    let mut rows = [web, database, balancer].concat();
+    let mut rows = [web, database, balancer, mail].concat();
     rows.extend(services.iter().filter_map(|service| board.service(service)));
     rows.extend(board.certificates());
     rows.extend(disks::rows(config));
@@ -219,6 +226,34 @@ impl Board<'_> {
             _ => Health::Warning,
         };
         vec![self.row("load balancer", health, format!("{detail}; {}", away.join(", ")), logs())]
+    }
+
+    async fn mail(&self, config: &Postfix) -> Vec<StatusRow> {
+        if let Some(trouble) = self.trouble(&config.service).await {
+            return vec![self.row("mail", Health::Down, trouble, self.logs("postfix"))];
+        }
+        let relays = Configurations::new(config).desired().map(|desired| desired.relays.len());
+        let waiting = within(postfix::queue(&self.node.processes, config)).await.map(|queue| queue.len());
+        vec![match (relays, waiting) {
+            (Err(error), _) | (_, Err(error)) => {
+                self.row("mail", Health::Warning, error.to_string(), self.logs("postfix"))
+            }
+            (Ok(0), Ok(waiting)) => self.row(
+                "mail",
+                Health::Absent,
+                format!("Postfix runs, without a relay; {waiting} messages wait"),
+                Some("orocloud-cli smtp:relay:set --help".to_owned()),
+            ),
+            (Ok(relays), Ok(0)) => {
+                self.row("mail", Health::Ok, format!("Postfix runs, {relays} relays, nothing waits"), None)
+            }
+            (Ok(relays), Ok(waiting)) => self.row(
+                "mail",
+                Health::Warning,
+                format!("Postfix runs, {relays} relays, {waiting} messages wait"),
+                Some("orocloud-cli smtp:queue".to_owned()),
+            ),
+        }]
     }
 
     /// A service that is not as it is to be; what runs is no news.

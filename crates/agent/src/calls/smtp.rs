@@ -1,0 +1,257 @@
+//! `smtp:*`: what holds about mail is kept on the mail nodes, each of which makes its own configuration of it.
+
+use orocloud_protocol::node::{MailChange, MailChecked, RelayChange, StepAction};
+use orocloud_protocol::smtp::{
+    ChangedAnswer, QueueAnswer, QueueParams, RelayRemove, RelayRemoveParams, RelaySet, RelaySetAnswer,
+    RelaySetParams, ShowAnswer, ShowParams, Test, TestAnswer, TestParams, Whitelist, WhitelistChange,
+    WhitelistParams,
+};
+use orocloud_protocol::{CallError, MailDomain, NodeName, NodeRole, OperationOptions, node};
+
+use super::{Context, Done, OperationCall, quoted};
+use crate::mail_settings::no_relay;
+use crate::operations::plan::{OperationPlan, Step, output};
+use crate::server::DaemonRef;
+
+/// The mail nodes; none is an error.
+fn mail_nodes(context: &Context) -> Result<Vec<NodeName>, CallError> {
+    let environment = &context.config().environment;
+    let nodes: Vec<NodeName> = environment.with_role(NodeRole::Mail).map(|node| node.name.clone()).collect();
+    if nodes.is_empty() {
+        return Err(CallError::failed(format!("no node of {} has the role mail", environment.name))
+            .hint("see the nodes: orocloud-cli env:info"));
+    }
+    Ok(nodes)
+}
+
+/// `smtp.show`: the first mail node that answers; all of them have the same.
+pub async fn show(context: &Context, _params: ShowParams) -> Result<ShowAnswer, CallError> {
+    let mut fault = None;
+    for name in mail_nodes(context)? {
+        match context.daemon.nodes.call::<node::Mail>(&name, &node::MailParams {}).await {
+            Ok(answer) => return Ok(answer),
+            Err(error) => drop(fault.get_or_insert(error)),
+        }
+    }
+    Err(fault.unwrap_or_else(|| CallError::internal("there is a mail node")))
+}
+
+/// `smtp.queue`: what waits on any of the mail nodes.
+pub async fn queue(context: &Context, params: QueueParams) -> Result<QueueAnswer, CallError> {
+    let mut all = Vec::new();
+    for name in mail_nodes(context)? {
+        let answer = context.daemon.nodes.call::<node::MailQueue>(&name, &node::MailQueueParams {}).await?;
+        all.extend(answer.items);
+    }
+    all.sort_by(|one, other| (one.since, &one.queue_id).cmp(&(other.since, &other.queue_id)));
+    Ok(QueueAnswer { total: all.len() as u64, items: params.page.of(&all) })
+}
+
+/// A change on every mail node: kept beside, tried, written and checked beside, and only then switched to. All of it is
+/// undone when something goes wrong.
+fn changing(
+    nodes: &[NodeName],
+    change: &MailChange,
+    tried: Option<StepAction>,
+    summary: String,
+) -> OperationPlan {
+    let everywhere = |name: &str, action: &StepAction| -> Vec<Step> {
+        nodes.iter().map(|node| Step::new(name, node, action.clone())).collect()
+    };
+    let mut groups =
+        vec![everywhere("mail:stage", &StepAction::MailStage { change: Box::new(change.clone()) })];
+    groups.extend(tried.map(|action| everywhere("mail:try", &action)));
+    groups.push(everywhere("mail:write", &StepAction::MailWrite {}));
+    groups.push(everywhere("mail:switch", &StepAction::MailSwitch {}));
+    let end = groups.len();
+    OperationPlan::losing_nothing(groups, end, vec![summary])
+}
+
+/// What holds after the switch.
+fn changed<P>(done: &Done<'_, P>) -> Result<ChangedAnswer, CallError> {
+    output(done.outputs, "mail:switch")
+}
+
+impl OperationCall for RelaySet {
+    fn options(params: &RelaySetParams) -> &OperationOptions {
+        &params.options
+    }
+
+    fn command(params: &RelaySetParams) -> String {
+        let mut typed = format!("smtp:relay:set {}", params.name);
+        let mut add = |option: &str, value: Option<String>| {
+            if let Some(value) = value {
+                typed.push_str(&format!(" --{option}={}", quoted(&value)));
+            }
+        };
+        add("host", params.host.as_ref().map(ToString::to_string));
+        add("port", params.port.map(|port| port.to_string()));
+        add("tls", params.tls.map(|tls| tls.as_str().to_owned()));
+        add("ca-file", params.ca.as_ref().map(|_| "…".to_owned()));
+        add("priority", params.priority.map(|priority| priority.to_string()));
+        add("user", params.user.as_ref().map(ToString::to_string));
+        add("probe-from", params.probe_from.as_ref().map(ToString::to_string));
+        add("probe-to", params.probe_to.as_ref().map(ToString::to_string));
+        if params.password.is_some() {
+            typed.push_str(" --password-stdin");
+        }
+        typed
+    }
+
+    async fn plan(context: &Context, params: &RelaySetParams) -> Result<OperationPlan, CallError> {
+        let nodes = mail_nodes(context)?;
+        let name = &params.name;
+        let holds = show(context, ShowParams {}).await?;
+        let before = holds.relays.iter().find(|relay| relay.name == *name);
+        let host = match (before, &params.host) {
+            (_, Some(host)) => host,
+            (Some(before), None) => &before.host,
+            (None, None) => {
+                return Err(CallError::usage(format!(
+                    "there is no relay {name} yet, and a new one needs a host"
+                ))
+                .hint(format!("orocloud-cli smtp:relay:set {name} --host=smtp.example.com")));
+            }
+        };
+        let change = MailChange::SetRelay(RelayChange {
+            name: name.clone(),
+            host: params.host.clone(),
+            port: params.port,
+            tls: params.tls,
+            ca: params.ca.clone(),
+            priority: params.priority,
+            user: params.user.clone(),
+            password: params.password.clone(),
+            probe_from: params.probe_from.clone(),
+            probe_to: params.probe_to.clone(),
+        });
+        let tried = StepAction::MailTry { relay: name.clone(), candidate: true, from: None, to: None };
+        let verb = if before.is_some() { "is changed" } else { "is added" };
+        Ok(changing(&nodes, &change, Some(tried), format!("relay {name} ({host}) {verb}, if it takes mail")))
+    }
+
+    fn answer(_daemon: &DaemonRef, done: &Done<'_, RelaySetParams>) -> Result<RelaySetAnswer, CallError> {
+        let tried: MailChecked = output(done.outputs, "mail:try")?;
+        let name = &done.params.name;
+        let relay = changed(done)?.relays.into_iter().find(|relay| relay.name == *name);
+        let relay =
+            relay.ok_or_else(|| CallError::internal(format!("relay {name} is not there after all")))?;
+        Ok(RelaySetAnswer { relay, stages: tried.tried })
+    }
+}
+
+impl OperationCall for RelayRemove {
+    fn options(params: &RelayRemoveParams) -> &OperationOptions {
+        &params.options
+    }
+
+    fn command(params: &RelayRemoveParams) -> String {
+        format!("smtp:relay:remove {}", params.name)
+    }
+
+    async fn plan(context: &Context, params: &RelayRemoveParams) -> Result<OperationPlan, CallError> {
+        let nodes = mail_nodes(context)?;
+        let name = &params.name;
+        let relays = show(context, ShowParams {}).await?.relays;
+        let relay = relays.iter().find(|relay| relay.name == *name).ok_or_else(|| no_relay(name))?;
+        let mut summary = format!("relay {name} ({}) is removed", relay.host);
+        if relays.len() == 1 {
+            summary.push_str("; mail waits until there is another");
+        }
+        let change = MailChange::RemoveRelay { name: name.clone() };
+        Ok(changing(&nodes, &change, None, summary))
+    }
+
+    fn answer(_daemon: &DaemonRef, done: &Done<'_, RelayRemoveParams>) -> Result<ChangedAnswer, CallError> {
+        changed(done)
+    }
+}
+
+impl OperationCall for Whitelist {
+    fn options(params: &WhitelistParams) -> &OperationOptions {
+        &params.options
+    }
+
+    fn command(params: &WhitelistParams) -> String {
+        match &params.change {
+            WhitelistChange::Add(domains) => format!("smtp:whitelist add {}", list(domains, " ")),
+            WhitelistChange::Remove(domains) => format!("smtp:whitelist remove {}", list(domains, " ")),
+            WhitelistChange::Clear => "smtp:whitelist clear".to_owned(),
+        }
+    }
+
+    async fn plan(context: &Context, params: &WhitelistParams) -> Result<OperationPlan, CallError> {
+        let summary = match &params.change {
+            WhitelistChange::Add(domains) | WhitelistChange::Remove(domains) if domains.is_empty() => {
+                return Err(CallError::usage("no domain is given")
+                    .hint("name some: orocloud-cli smtp:whitelist add example.com"));
+            }
+            WhitelistChange::Add(domains) => format!("mail reaches {} too", list(domains, ", ")),
+            WhitelistChange::Remove(domains) => format!("mail reaches {} no more", list(domains, ", ")),
+            WhitelistChange::Clear => "there is no whitelist any more".to_owned(),
+        };
+        let change = MailChange::Whitelist(params.change.clone());
+        Ok(changing(&mail_nodes(context)?, &change, None, summary))
+    }
+
+    fn answer(_daemon: &DaemonRef, done: &Done<'_, WhitelistParams>) -> Result<ChangedAnswer, CallError> {
+        changed(done)
+    }
+}
+
+fn list(domains: &[MailDomain], between: &str) -> String {
+    domains.iter().map(|domain| quoted(domain.as_str())).collect::<Vec<_>>().join(between)
+}
+
+impl OperationCall for Test {
+    fn options(params: &TestParams) -> &OperationOptions {
+        &params.options
+    }
+
+    fn command(params: &TestParams) -> String {
+        let mut typed = "smtp:test".to_owned();
+        for (option, value) in [
+            ("relay", params.relay.as_ref().map(ToString::to_string)),
+            ("to", params.to.as_ref().map(ToString::to_string)),
+            ("from", params.from.as_ref().map(ToString::to_string)),
+        ] {
+            if let Some(value) = value {
+                typed.push_str(&format!(" --{option}={}", quoted(&value)));
+            }
+        }
+        typed
+    }
+
+    async fn plan(context: &Context, params: &TestParams) -> Result<OperationPlan, CallError> {
+        let nodes = mail_nodes(context)?;
+        let (name, action, summary) = match (&params.relay, &params.to) {
+            (Some(relay), to) => {
+                let (from, to) = (params.from.clone(), to.clone());
+                let action = StepAction::MailTry { relay: relay.clone(), candidate: false, from, to };
+                ("mail:try", action, format!("relay {relay} is tried, and nothing is sent"))
+            }
+            (None, Some(to)) => {
+                let action = StepAction::MailTest { to: to.clone(), from: params.from.clone() };
+                ("mail:test", action, format!("one message is sent to {to}"))
+            }
+            (None, None) => {
+                return Err(CallError::usage("neither a recipient nor a relay is given")
+                    .hint("orocloud-cli smtp:test --to=ann@example.com")
+                    .hint("orocloud-cli smtp:test --relay=main"));
+            }
+        };
+        // One stands for all: they have the same relays.
+        let steps = nodes.iter().take(1).map(|node| Step::new(name, node, action.clone())).collect();
+        Ok(OperationPlan::losing_nothing(vec![steps], 1, vec![summary]))
+    }
+
+    fn answer(_daemon: &DaemonRef, done: &Done<'_, TestParams>) -> Result<TestAnswer, CallError> {
+        let step = if done.params.relay.is_some() { "mail:try" } else { "mail:test" };
+        let MailChecked { sent, tried, failed } = output(done.outputs, step)?;
+        match (failed, sent) {
+            (Some(failed), _) => Err(failed),
+            (None, Some(sent)) => Ok(TestAnswer::Sent(sent)),
+            (None, None) => Ok(TestAnswer::Tried(tried)),
+        }
+    }
+}

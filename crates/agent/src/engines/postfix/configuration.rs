@@ -1,0 +1,212 @@
+//! What Postfix is told, from what is to hold: the end of `main.cf` and the maps that it names.
+//!
+//! Every map is a plain file in the folder of its configuration, named by its whole path, so that no process of Postfix
+//! ever reads half of one configuration and half of another.
+
+use std::path::Path;
+
+use orocloud_protocol::EnvironmentType;
+use orocloud_protocol::smtp::RelayTls;
+
+use crate::mail_settings::{Desired, Relay};
+
+/// A map that Postfix looks keys up in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Map {
+    /// Its file in the folder of the configuration.
+    pub file: &'static str,
+    /// Whether nobody but the agent and root may read it.
+    pub secret: bool,
+    /// Keys and values.
+    pub entries: Vec<(String, String)>,
+}
+
+impl Map {
+    /// The file's content.
+    pub fn content(&self) -> String {
+        self.entries.iter().map(|(key, value)| format!("{key} {value}\n")).collect()
+    }
+}
+
+/// The file with the authorities of a relay.
+pub fn authority_file(relay: &Relay) -> String {
+    format!("ca-{}.pem", relay.name)
+}
+
+/// All maps; `folder` is where they will lie.
+pub fn maps(desired: &Desired, folder: &Path) -> Vec<Map> {
+    let relays = desired.by_priority();
+    let policy = |relay: &&Relay| {
+        let value = match (relay.tls, &relay.ca) {
+            (RelayTls::None, _) => "none".to_owned(),
+            (_, None) => format!("secure match={}", relay.host),
+            (_, Some(_)) => {
+                format!("secure match={} tafile={}", relay.host, folder.join(authority_file(relay)).display())
+            }
+        };
+        (destination(relay), value)
+    };
+    let password = |relay: &&Relay| {
+        let (user, password) = (relay.user.as_ref()?, relay.password.as_ref()?);
+        Some((destination(relay), format!("{user}:{}", password.expose())))
+    };
+    let mut transport = Vec::new();
+    if !relays.is_empty() {
+        let value = format!("smtp:{}", destinations(&relays));
+        for domain in desired.whitelist.iter().flatten() {
+            for form in forms(domain.as_str()) {
+                transport.push((form.clone(), value.clone()));
+                transport.push((format!(".{form}"), value.clone()));
+            }
+        }
+    }
+    vec![
+        Map { file: "tls_policy", secret: false, entries: relays.iter().map(policy).collect() },
+        Map { file: "sasl_passwd", secret: true, entries: relays.iter().filter_map(password).collect() },
+        Map { file: "transport", secret: false, entries: transport },
+    ]
+}
+
+/// A domain as DNS has it and as people write it; both come in addresses.
+fn forms(domain: &str) -> Vec<String> {
+    let ascii = idna::domain_to_ascii(domain).unwrap_or_else(|_| domain.to_ascii_lowercase());
+    let (unicode, _) = idna::domain_to_unicode(&ascii);
+    if unicode == ascii { vec![ascii] } else { vec![ascii, unicode] }
+}
+
+fn destination(relay: &Relay) -> String {
+    format!("[{}]:{}", relay.host, relay.port)
+}
+
+fn destinations(relays: &[&Relay]) -> String {
+    relays.iter().map(|relay| destination(relay)).collect::<Vec<_>>().join(", ")
+}
+
+/// What follows `main.cf` as the machine's administrator wrote it.
+pub fn main_cf(desired: &Desired, kind: EnvironmentType, folder: &Path) -> String {
+    let relays = desired.by_priority();
+    let at = |file: &str| format!("texthash:{}", folder.join(file).display());
+    let all = desired.whitelist.is_none() && kind == EnvironmentType::Prod;
+    let (default, relayhost) = match (relays.is_empty(), all) {
+        (true, true) => ("retry:no SMTP relay is set", String::new()),
+        (false, true) => ("smtp", destinations(&relays)),
+        (_, false) => ("discard:outside-whitelist", String::new()),
+    };
+    let implicit = relays.iter().any(|relay| relay.tls == RelayTls::Implicit);
+    let mut lines = vec![
+        "# From here on by orocloud-agent; see orocloud-cli smtp:show".to_owned(),
+        format!("default_transport = {default}"),
+        format!("relayhost = {relayhost}"),
+        // Without a relay mail waits here: the application is not told to try again.
+        "smtpd_reject_unlisted_recipient = no".to_owned(),
+        format!("transport_maps = {}", at("transport")),
+        format!("smtp_tls_policy_maps = {}", at("tls_policy")),
+        format!("smtp_tls_security_level = {}", if implicit { "secure" } else { "may" }),
+        format!("smtp_tls_wrappermode = {}", if implicit { "yes" } else { "no" }),
+        "smtp_sasl_auth_enable = yes".to_owned(),
+        format!("smtp_sasl_password_maps = {}", at("sasl_passwd")),
+        "smtp_sasl_security_options = noanonymous".to_owned(),
+        "smtp_sasl_tls_security_options = noanonymous".to_owned(),
+        // Else all mail stays with the second relay when the first is back.
+        "smtp_connection_cache_on_demand = no".to_owned(),
+        "smtp_tls_connection_reuse = no".to_owned(),
+    ];
+    for transport in ["relay_transport", "local_transport", "virtual_transport"] {
+        lines.push(format!("{transport} = $default_transport"));
+    }
+    if relays.iter().any(|relay| relay.tls != RelayTls::None && relay.ca.is_none()) {
+        lines.push("smtp_tls_CAfile = /etc/ssl/certs/ca-certificates.crt".to_owned());
+    }
+    lines.iter().map(|line| format!("{line}\n")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn relay(name: &str, host: &str, priority: u16, tls: RelayTls) -> Relay {
+        Relay {
+            name: name.parse().unwrap(),
+            host: host.parse().unwrap(),
+            port: tls.port(),
+            tls,
+            ca: None,
+            priority,
+            user: None,
+            password: None,
+            probe_from: None,
+            probe_to: None,
+        }
+    }
+
+    fn value<'a>(text: &'a str, name: &str) -> &'a str {
+        let found: Vec<&str> =
+            text.lines().filter_map(|line| line.strip_prefix(&format!("{name} = "))).collect();
+        assert_eq!(found.len(), 1, "{name} once in {text}");
+        found[0]
+    }
+
+    #[test]
+    fn where_mail_goes_follows_from_relays_whitelist_and_type() {
+        let folder = Path::new("/x");
+        let two = vec![
+            relay("second", "b.example", 20, RelayTls::Starttls),
+            relay("first", "a.example", 10, RelayTls::None),
+        ];
+        let with = |relays: &[Relay], whitelist: Option<Vec<&str>>| Desired {
+            relays: relays.to_vec(),
+            whitelist: whitelist.map(|list| list.iter().map(|text| text.parse().unwrap()).collect()),
+            ..Desired::default()
+        };
+        let hosts = "[a.example]:25, [b.example]:587";
+        for (desired, kind, default, relayhost, keys) in [
+            (with(&[], None), EnvironmentType::Prod, "retry:no SMTP relay is set", "", 0),
+            (with(&two, None), EnvironmentType::Prod, "smtp", hosts, 0),
+            (with(&two, None), EnvironmentType::Stag, "discard:outside-whitelist", "", 0),
+            (
+                with(&two, Some(vec!["Shop.example"])),
+                EnvironmentType::Prod,
+                "discard:outside-whitelist",
+                "",
+                2,
+            ),
+            (
+                with(&two, Some(vec!["bücher.example"])),
+                EnvironmentType::Dev,
+                "discard:outside-whitelist",
+                "",
+                4,
+            ),
+            (with(&two, Some(vec![])), EnvironmentType::Prod, "discard:outside-whitelist", "", 0),
+        ] {
+            let text = main_cf(&desired, kind, folder);
+            assert_eq!((value(&text, "default_transport"), value(&text, "relayhost")), (default, relayhost));
+            let maps = maps(&desired, folder);
+            let transport = &maps[2].entries;
+            assert_eq!(transport.len(), keys, "{transport:?}");
+            assert!(transport.iter().all(|(_, value)| *value == format!("smtp:{hosts}")));
+        }
+        let desired = with(&two, Some(vec!["BÜCHER.example"]));
+        let keys: Vec<String> =
+            maps(&desired, folder)[2].entries.iter().map(|(key, _)| key.clone()).collect();
+        let ascii = "xn--bcher-kva.example";
+        assert_eq!(keys, [ascii, ".xn--bcher-kva.example", "bücher.example", ".bücher.example"]);
+    }
+
+    #[test]
+    fn a_relay_is_believed_by_its_own_authority_and_its_password_stands_in_one_secret_file() {
+        let mut one = relay("main", "smtp.example.com", 10, RelayTls::Starttls);
+        one.ca = Some("-----BEGIN CERTIFICATE-----".into());
+        one.user = Some("apikey".parse().unwrap());
+        one.password = Some(orocloud_protocol::Secret::new("a b:c#".into()));
+        let desired = Desired { relays: vec![one], ..Desired::default() };
+        let folder = Path::new("/state/postfix/01J");
+        let maps = maps(&desired, folder);
+        let policy =
+            "[smtp.example.com]:587 secure match=smtp.example.com tafile=/state/postfix/01J/ca-main.pem\n";
+        assert_eq!(maps[0].content(), policy);
+        assert_eq!(maps[1].content(), "[smtp.example.com]:587 apikey:a b:c#\n");
+        assert!(maps.iter().all(|map| map.secret == map.content().contains("a b:c#")));
+        assert!(!main_cf(&desired, EnvironmentType::Prod, folder).contains("CAfile"));
+    }
+}

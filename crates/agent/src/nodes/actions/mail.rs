@@ -1,0 +1,283 @@
+//! Mail on a mail node: a relay tried, a configuration made beside the one that holds, switched to and watched; a message
+//! followed to whoever takes it.
+
+use std::time::Duration;
+
+use lettre::Address;
+use orocloud_protocol::node::{MailChange, MailChecked, Phase, Probe, StepAction, StepAnswer};
+use orocloud_protocol::smtp::ChangedAnswer;
+use orocloud_protocol::{CallError, ErrorKind, MailAddress, RelayName};
+use serde_json::Value;
+use tokio::time::{Instant, sleep};
+
+use super::{Action, ActionContext, carry_out};
+use crate::engines::postfix::{self, configuration, log, submission};
+use crate::engines::relay;
+use crate::environment::Postfix;
+use crate::mail_settings::{Desired, Relay};
+use crate::nodes::mail::{Configurations, section};
+use crate::service_manager::Activity;
+
+/// How long Postfix may take to work by another configuration.
+const SWITCH_LIMIT: Duration = Duration::from_secs(60);
+
+const PAUSE: Duration = Duration::from_millis(50);
+
+/// Runs a step of this topic.
+pub async fn run(
+    context: &ActionContext<'_>,
+    phase: Phase,
+    action: &StepAction,
+) -> Result<StepAnswer, CallError> {
+    match action {
+        StepAction::MailStage { change } => carry_out(&Stage { change }, phase, context).await,
+        StepAction::MailTry { relay, candidate, from, to } => {
+            let action = Try { relay, candidate: *candidate, from: from.as_ref(), to: to.as_ref() };
+            carry_out(&action, phase, context).await
+        }
+        StepAction::MailWrite {} => carry_out(&Write {}, phase, context).await,
+        StepAction::MailSwitch {} => carry_out(&Switch {}, phase, context).await,
+        StepAction::MailTest { to, from } => {
+            carry_out(&super::mail_follow::Test { to, from: from.as_ref() }, phase, context).await
+        }
+        _ => Err(CallError::internal("this is no step of mail")),
+    }
+}
+
+/// An address as SMTP has it.
+pub(super) fn address(address: &MailAddress) -> Result<Address, CallError> {
+    address
+        .as_str()
+        .parse()
+        .map_err(|error| CallError::refused(format!("{address} is no address of mail: {error}")))
+}
+
+struct Stage<'a> {
+    change: &'a MailChange,
+}
+
+impl Action for Stage<'_> {
+    async fn act(&self, context: &ActionContext<'_>) -> Result<Value, CallError> {
+        let configurations = Configurations::new(section(context.node)?);
+        let desired = configurations.desired()?.with(self.change)?;
+        for relay in &desired.relays {
+            for given in [&relay.probe_from, &relay.probe_to].into_iter().flatten() {
+                address(given)?;
+            }
+        }
+        configurations.stage(context.operation, &desired)?;
+        Ok(Value::Null)
+    }
+
+    async fn undo(&self, context: &ActionContext<'_>) -> Result<(), CallError> {
+        Configurations::new(section(context.node)?).drop_candidate(context.operation)
+    }
+
+    async fn probe(&self, context: &ActionContext<'_>) -> Result<Probe, CallError> {
+        let staged = Configurations::new(section(context.node)?).is_staged(context.operation);
+        Ok(if staged { Probe::Done(Value::Null) } else { Probe::NotDone })
+    }
+}
+
+struct Try<'a> {
+    relay: &'a RelayName,
+    candidate: bool,
+    from: Option<&'a MailAddress>,
+    to: Option<&'a MailAddress>,
+}
+
+impl Try<'_> {
+    fn target(&self, context: &ActionContext<'_>, relay: &Relay) -> Result<relay::Target, CallError> {
+        let either = |given: Option<&MailAddress>, kept: &Option<MailAddress>| {
+            given.or(kept.as_ref()).map(address).transpose()
+        };
+        let config = &context.node.config;
+        let credentials = relay.user.as_ref().zip(relay.password.as_ref());
+        Ok(relay::Target {
+            host: relay.host.as_str().to_owned(),
+            port: relay.port,
+            tls: relay.tls,
+            ca: relay.ca.clone(),
+            credentials: credentials.map(|(user, password)| (user.as_str().to_owned(), password.clone())),
+            from: either(self.from, &relay.probe_from)?,
+            to: either(self.to, &relay.probe_to)?,
+            hello: config.environment.full_name(&config.node),
+        })
+    }
+}
+
+impl Action for Try<'_> {
+    async fn act(&self, context: &ActionContext<'_>) -> Result<Value, CallError> {
+        let configurations = Configurations::new(section(context.node)?);
+        let desired = match self.candidate {
+            true => configurations.candidate(context.operation)?,
+            false => configurations.desired()?,
+        };
+        let relay = desired.relay(self.relay)?;
+        let target = self.target(context, relay)?;
+        let trying = relay::try_stages(target, relay::LIMIT);
+        let outcome = tokio::select! {
+            outcome = trying => outcome,
+            () = context.cancel.cancelled() => return Err(cancelled()),
+        };
+        match outcome {
+            Ok(tried) => context.output(&MailChecked { tried, ..MailChecked::default() }),
+            Err(relay::Failed { stage, said }) => {
+                let Relay { name, host, port, .. } = relay;
+                let what = format!("relay {name} ({host}:{port}) fails at {}", stage.as_str());
+                let failed = CallError::new(ErrorKind::CheckFailed, what).because(said);
+                match self.candidate {
+                    true => Err(failed),
+                    false => context.output(&MailChecked { failed: Some(failed), ..MailChecked::default() }),
+                }
+            }
+        }
+    }
+
+    async fn undo(&self, _context: &ActionContext<'_>) -> Result<(), CallError> {
+        // It changed nothing.
+        Ok(())
+    }
+
+    async fn probe(&self, _context: &ActionContext<'_>) -> Result<Probe, CallError> {
+        Ok(Probe::NotDone)
+    }
+}
+
+struct Write {}
+
+impl Action for Write {
+    async fn act(&self, context: &ActionContext<'_>) -> Result<Value, CallError> {
+        let postfix = section(context.node)?;
+        let kind = context.node.config.environment.kind;
+        let (folder, desired) = Configurations::new(postfix).write(context.operation, kind)?;
+        let processes = &context.node.processes;
+        postfix::check(processes, postfix, &folder).await?;
+        for map in configuration::maps(&desired, &folder) {
+            postfix::check_map(processes, postfix, &folder, &map).await?;
+        }
+        Ok(Value::Null)
+    }
+
+    async fn undo(&self, _context: &ActionContext<'_>) -> Result<(), CallError> {
+        // The candidate goes as a whole.
+        Ok(())
+    }
+
+    async fn probe(&self, _context: &ActionContext<'_>) -> Result<Probe, CallError> {
+        // Writing it again is quick, and so is checking it.
+        Ok(Probe::Partial)
+    }
+}
+
+struct Switch {}
+
+/// The mark of the configuration that held before.
+const BEFORE: &str = "mail:before";
+
+impl Action for Switch {
+    async fn act(&self, context: &ActionContext<'_>) -> Result<Value, CallError> {
+        let postfix = section(context.node)?;
+        let configurations = Configurations::new(postfix);
+        let candidate = context.operation.to_string();
+        let before = match context.marks().get::<String>(BEFORE)? {
+            Some(before) => before,
+            None => {
+                let before = configurations.current()?;
+                context.marks().set(BEFORE, &before)?;
+                before
+            }
+        };
+        let place = log::end(&postfix.log);
+        configurations.switch_to(&candidate)?;
+        context.node.services.reload(&postfix.service).await?;
+        watch(context, postfix, place).await?;
+        let processes = &context.node.processes;
+        // What was in flight could wait for minutes otherwise; that it cannot be hurried undoes nothing.
+        if let Err(error) = postfix::flush(processes, postfix).await {
+            crate::log::line(format!("what waits in Postfix is not tried at once: {error}"));
+        }
+        configurations.tidy(&before)?;
+        answer(context, &configurations.desired()?)
+    }
+
+    async fn undo(&self, context: &ActionContext<'_>) -> Result<(), CallError> {
+        let postfix = section(context.node)?;
+        let configurations = Configurations::new(postfix);
+        let Some(before) = context.marks().get::<String>(BEFORE)? else { return Ok(()) };
+        if configurations.current()? != before {
+            configurations.switch_to(&before)?;
+        }
+        // One that does not run reads it when it is started.
+        let state = context.node.services.state(&postfix.service).await?;
+        if matches!(state.activity, Activity::Running | Activity::Starting) {
+            context.node.services.reload(&postfix.service).await?;
+        }
+        Ok(())
+    }
+
+    async fn probe(&self, context: &ActionContext<'_>) -> Result<Probe, CallError> {
+        let configurations = Configurations::new(section(context.node)?);
+        // Whether Postfix was told is not known: it is told again.
+        let is_switched = configurations.current()? == context.operation.to_string();
+        Ok(if is_switched { Probe::Partial } else { Probe::NotDone })
+    }
+}
+
+fn answer(context: &ActionContext<'_>, desired: &Desired) -> Result<Value, CallError> {
+    context.output(&ChangedAnswer {
+        relays: desired.infos(),
+        recipients: desired.recipients(context.node.config.environment.kind),
+    })
+}
+
+/// Waits until Postfix works by what it was told to read, or says that it cannot.
+async fn watch(context: &ActionContext<'_>, postfix: &Postfix, place: u64) -> Result<(), CallError> {
+    let until = Instant::now() + SWITCH_LIMIT;
+    let complains = || -> Result<bool, CallError> {
+        let said = log::since(&postfix.log, place)
+            .map_err(|error| context.io("Postfix's log cannot be read", &error))?;
+        match log::complaint(&said) {
+            Some(line) => {
+                Err(CallError::failed("Postfix does not work by the new configuration").because(line))
+            }
+            None => Ok(log::is_reloaded(&said)),
+        }
+    };
+    while !complains()? {
+        pause(context, until, "did not say that it has read its configuration").await?;
+    }
+    let hello = context.node.config.environment.full_name(&context.node.config.node);
+    // Its parts begin when they are needed: one message is taken as far as its recipient. One that cannot begin says so in
+    // the log long before anybody has waited enough for it.
+    loop {
+        let looking = submission::look(postfix.listens, &hello);
+        tokio::pin!(looking);
+        let answered = loop {
+            tokio::select! {
+                answered = &mut looking => break answered,
+                () = sleep(PAUSE) => { complains()?; }
+                () = context.cancel.cancelled() => return Err(cancelled()),
+            }
+        };
+        complains()?;
+        match answered {
+            Ok(()) => return Ok(()),
+            Err(why) => pause(context, until, &format!("does not take mail: {why}")).await?,
+        }
+    }
+}
+
+async fn pause(context: &ActionContext<'_>, until: Instant, what: &str) -> Result<(), CallError> {
+    if Instant::now() > until {
+        return Err(CallError::failed(format!("Postfix {what} within {} s", SWITCH_LIMIT.as_secs())));
+    }
+    tokio::select! {
+        () = sleep(PAUSE) => Ok(()),
+        () = context.cancel.cancelled() => Err(cancelled()),
+    }
+}
+
+pub(super) fn cancelled() -> CallError {
+    CallError::new(ErrorKind::Cancelled, "it was cancelled")
+}

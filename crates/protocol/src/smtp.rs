@@ -1,0 +1,395 @@
+//! The SMTP relay: the upstream servers that mail leaves by, which recipients may be reached, and what waits.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    Call, Kind, Lock, MailAddress, MailDomain, MailHost, MailUser, OperationOptions, RelayName, Resource,
+    Role, Secret,
+};
+
+/// How a connection to a relay is kept secret.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum RelayTls {
+    /// Begins in the clear and goes on with TLS, or not at all.
+    Starttls,
+    /// TLS from the first byte.
+    Implicit,
+    /// Not at all.
+    None,
+}
+
+impl RelayTls {
+    /// The word in commands.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Starttls => "starttls",
+            Self::Implicit => "implicit",
+            Self::None => "none",
+        }
+    }
+
+    /// The port that belongs to it.
+    pub const fn port(self) -> u16 {
+        match self {
+            Self::Starttls => 587,
+            Self::Implicit => 465,
+            Self::None => 25,
+        }
+    }
+}
+
+/// The relays and the rule for recipients.
+pub enum Show {}
+
+impl Call for Show {
+    const METHOD: &'static str = "smtp.show";
+    const KIND: Kind = Kind::Query;
+    const ROLE: Role = Role::Viewer;
+    type Params = ShowParams;
+    type Answer = ShowAnswer;
+}
+
+/// `smtp.show` takes nothing.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ShowParams {}
+
+/// What holds.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ShowAnswer {
+    /// The best one first.
+    pub relays: Vec<RelayInfo>,
+    /// Which recipients are reached.
+    pub recipients: Recipients,
+    /// Messages that wait.
+    pub waiting: u64,
+}
+
+/// Which recipients are reached; mail to others is dropped.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Recipients {
+    /// The only domains, sub-domains included; absent without a whitelist.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub whitelist: Option<Vec<MailDomain>>,
+    /// Whether all are: there is no whitelist, and it is an environment of type `prod`.
+    pub all: bool,
+}
+
+/// One relay, without its password.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RelayInfo {
+    /// Its name here.
+    pub name: RelayName,
+    /// Name or address of its host.
+    pub host: MailHost,
+    /// Its port.
+    pub port: u16,
+    /// How the connection is kept secret.
+    pub tls: RelayTls,
+    /// Whether its certificate has to come from an authority of its own, instead of those that everybody believes.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub own_authority: bool,
+    /// The least one is tried first.
+    pub priority: u16,
+    /// Whom Postfix signs in as.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub user: Option<MailUser>,
+    /// When it last took a message, as far as Postfix's current log tells.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_taken: Option<Timestamp>,
+    /// What last went wrong with it since, in its own words or Postfix's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trouble: Option<String>,
+}
+
+/// Adds a relay, or changes one. It is tried first, stage by stage.
+pub enum RelaySet {}
+
+impl Call for RelaySet {
+    const METHOD: &'static str = "smtp.relay-set";
+    const KIND: Kind = Kind::Operation;
+    const ROLE: Role = Role::Operator;
+    type Params = RelaySetParams;
+    type Answer = RelaySetAnswer;
+
+    fn locks(_: &RelaySetParams) -> Vec<Lock> {
+        vec![Lock::exclusive(Resource::Mail)]
+    }
+}
+
+/// What `smtp.relay-set` takes. Of a relay that is there, what is left out stays as it is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RelaySetParams {
+    /// Its name here.
+    pub name: RelayName,
+    /// Name or address of its host; a new one needs it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub host: Option<MailHost>,
+    /// Its port; of a new one by default the one that belongs to `tls`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub port: Option<u16>,
+    /// How the connection is kept secret; of a new one by default STARTTLS.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tls: Option<RelayTls>,
+    /// The only authorities that its certificate may come from, in PEM.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ca: Option<String>,
+    /// The least one is tried first; of a new one by default 10.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub priority: Option<u16>,
+    /// Whom to sign in as.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub user: Option<MailUser>,
+    /// Their password.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub password: Option<Secret>,
+    /// The sender that it is tried with; without one it is tried no further than signing in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub probe_from: Option<MailAddress>,
+    /// The recipient that it is tried with; nothing is sent to them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub probe_to: Option<MailAddress>,
+    /// What every operation takes.
+    #[serde(default)]
+    pub options: OperationOptions,
+}
+
+/// A relay that mail may go to now.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RelaySetAnswer {
+    /// As it is now.
+    pub relay: RelayInfo,
+    /// What it was tried with, in the order in which it happened.
+    pub stages: Vec<TriedStage>,
+}
+
+/// One stage of a conversation with a relay, which went well.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TriedStage {
+    /// Which.
+    pub stage: Stage,
+    /// What was seen, in the relay's own words where it has any.
+    pub said: String,
+    /// How long it took, in milliseconds.
+    pub took_ms: u64,
+}
+
+/// The stages of a conversation with a relay.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Stage {
+    /// Its name gets an address.
+    Dns,
+    /// It takes a connection.
+    Tcp,
+    /// It says what it is.
+    Greeting,
+    /// The connection becomes secret, and the certificate is that of the host.
+    Tls,
+    /// It takes user and password.
+    Auth,
+    /// It takes the sender.
+    Mail,
+    /// It takes the recipient.
+    Rcpt,
+    /// A stage of a newer agent.
+    #[serde(other)]
+    Unknown,
+}
+
+impl Stage {
+    /// The word in messages and tables.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Dns => "DNS",
+            Self::Tcp => "TCP",
+            Self::Greeting => "greeting",
+            Self::Tls => "TLS",
+            Self::Auth => "AUTH",
+            Self::Mail => "MAIL",
+            Self::Rcpt => "RCPT",
+            Self::Unknown => "unknown",
+        }
+    }
+}
+
+/// Removes a relay.
+pub enum RelayRemove {}
+
+impl Call for RelayRemove {
+    const METHOD: &'static str = "smtp.relay-remove";
+    const KIND: Kind = Kind::Operation;
+    const ROLE: Role = Role::Operator;
+    type Params = RelayRemoveParams;
+    type Answer = ChangedAnswer;
+
+    fn locks(_: &RelayRemoveParams) -> Vec<Lock> {
+        vec![Lock::exclusive(Resource::Mail)]
+    }
+}
+
+/// What `smtp.relay-remove` takes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RelayRemoveParams {
+    /// Which.
+    pub name: RelayName,
+    /// What every operation takes.
+    #[serde(default)]
+    pub options: OperationOptions,
+}
+
+/// What holds after a change.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ChangedAnswer {
+    /// The relays that are left, the best one first.
+    pub relays: Vec<RelayInfo>,
+    /// Which recipients are reached.
+    pub recipients: Recipients,
+}
+
+/// Changes which recipients are reached.
+pub enum Whitelist {}
+
+impl Call for Whitelist {
+    const METHOD: &'static str = "smtp.whitelist";
+    const KIND: Kind = Kind::Operation;
+    const ROLE: Role = Role::Operator;
+    type Params = WhitelistParams;
+    type Answer = ChangedAnswer;
+
+    fn locks(_: &WhitelistParams) -> Vec<Lock> {
+        vec![Lock::exclusive(Resource::Mail)]
+    }
+}
+
+/// What `smtp.whitelist` takes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct WhitelistParams {
+    /// What becomes of it.
+    pub change: WhitelistChange,
+    /// What every operation takes.
+    #[serde(default)]
+    pub options: OperationOptions,
+}
+
+/// What becomes of the whitelist.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub enum WhitelistChange {
+    /// These domains are on it too.
+    Add(Vec<MailDomain>),
+    /// These domains are on it no more; without any left, nobody is reached.
+    Remove(Vec<MailDomain>),
+    /// There is none.
+    Clear,
+}
+
+/// Sends one message and follows it to the relay that takes it, or tries one relay stage by stage.
+pub enum Test {}
+
+impl Call for Test {
+    const METHOD: &'static str = "smtp.test";
+    const KIND: Kind = Kind::Operation;
+    const ROLE: Role = Role::Developer;
+    type Params = TestParams;
+    type Answer = TestAnswer;
+
+    fn locks(_: &TestParams) -> Vec<Lock> {
+        vec![Lock::shared(Resource::Mail)]
+    }
+}
+
+/// What `smtp.test` takes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TestParams {
+    /// Who gets the message; with `relay` nothing is sent to them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub to: Option<MailAddress>,
+    /// The sender; by default the one that the best relay, or this one, was tried with when it was set.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from: Option<MailAddress>,
+    /// Only try this relay.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub relay: Option<RelayName>,
+    /// What every operation takes.
+    #[serde(default)]
+    pub options: OperationOptions,
+}
+
+/// What came of a test.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum TestAnswer {
+    /// The message and where it went.
+    Sent(Delivery),
+    /// The stages, which all went well.
+    Tried(Vec<TriedStage>),
+}
+
+/// A message that an upstream has taken.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Delivery {
+    /// Postfix's id of the message.
+    pub queue_id: String,
+    /// Who took it, as Postfix names it: `HOST[ADDRESS]:PORT`.
+    pub relay: String,
+    /// Its last answer.
+    pub said: String,
+    /// How long it took until then, in milliseconds.
+    pub took_ms: u64,
+}
+
+/// What waits, and why.
+pub enum Queue {}
+
+impl Call for Queue {
+    const METHOD: &'static str = "smtp.queue";
+    const KIND: Kind = Kind::Query;
+    const ROLE: Role = Role::Viewer;
+    type Params = QueueParams;
+    type Answer = QueueAnswer;
+}
+
+/// What `smtp.queue` takes.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct QueueParams {
+    /// Which part of the list.
+    #[serde(default)]
+    pub page: crate::Page,
+}
+
+/// Messages that wait, the oldest first.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct QueueAnswer {
+    /// Those of the page.
+    pub items: Vec<QueuedMessage>,
+    /// How many there are.
+    pub total: u64,
+}
+
+/// A message for one recipient that it waits for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct QueuedMessage {
+    /// Postfix's id of the message.
+    pub queue_id: String,
+    /// Where it waits: `active` is being sent, `deferred` is tried again later.
+    pub queue: String,
+    /// Since when.
+    pub since: Timestamp,
+    /// Its size in bytes.
+    pub size: u64,
+    /// Who sends it.
+    pub from: String,
+    /// Who is to get it.
+    pub to: String,
+    /// Why it waits; absent before the first attempt.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+}

@@ -1,0 +1,449 @@
+//! `smtp:*`: the upstream relays, whom mail reaches, what waits.
+
+use std::fs::File;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+use clap::{Parser, ValueEnum};
+use jiff::tz::TimeZone;
+use orocloud_protocol::smtp::{
+    self, ChangedAnswer, QueuedMessage, Recipients, RelayInfo, RelayTls, TestAnswer, TriedStage,
+    WhitelistChange,
+};
+use orocloud_protocol::{Call, CallError, MailAddress, MailDomain, MailHost, MailUser, RelayName};
+
+use super::call::Finished;
+use super::deploy::read_password;
+use super::restore::show_dry_run;
+use super::{Context, Outcome, Run};
+use crate::cli::{FormatArgs, ListArgs, OperationArgs, moment};
+use crate::output::table::{column, draw};
+use crate::output::{Format, Ui, escape};
+
+/// No file of authorities is longer, in bytes.
+const LONGEST_AUTHORITY: u64 = 256 * 1024;
+
+/// Show the SMTP relays that mail leaves by, and whom it reaches
+///
+/// The best relay comes first. When it last took a message, and what went wrong since, is what the log of the mail node
+/// tells. Passwords are never shown.
+#[derive(Debug, Parser)]
+pub struct Show {
+    #[command(flatten)]
+    format: FormatArgs,
+}
+
+impl Run for Show {
+    fn run(self, context: &mut Context) -> Outcome {
+        context.ui.format = self.format.chosen();
+        let answer = context.query::<smtp::Show>(&smtp::ShowParams {})?;
+        if context.ui.format == Format::Json {
+            context.ui.json(&answer)?;
+            return Ok(0);
+        }
+        show_relays(&mut context.ui, &answer.relays)?;
+        context.ui.line(&reached(&answer.recipients))?;
+        if answer.waiting > 0 {
+            context.ui.line(&format!("{} wait; see why: orocloud-cli smtp:queue", answer.waiting))?;
+        }
+        Ok(0)
+    }
+}
+
+/// Add an SMTP relay that mail leaves by, or change one
+///
+/// The relay is tried first, stage by stage: its name, the connection, the greeting, TLS, the password, and with
+/// --probe-from and --probe-to a sender and a recipient, though nothing is sent. Mail goes by it only when all of that is
+/// well; otherwise nothing has changed. Of a relay that is there, what is left out stays as it is. The relay with the least
+/// priority is tried first, the next one takes over when it does not take mail.
+///
+/// Example: orocloud-cli smtp:relay:set main --host=smtp.example.com --user=apikey --password-stdin < FILE
+#[derive(Debug, Parser)]
+pub struct RelaySet {
+    /// Its name here, like main
+    #[arg(value_name = "NAME")]
+    name: RelayName,
+    /// Name or address of its host
+    #[arg(long, value_name = "HOST")]
+    host: Option<MailHost>,
+    /// Its port; default: 587 with starttls, 465 with implicit, 25 with none
+    #[arg(long, value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..))]
+    port: Option<u16>,
+    /// How the connection is kept secret: starttls (the default), implicit, or none
+    #[arg(long, value_name = "MODE", value_parser = tls_mode)]
+    tls: Option<RelayTls>,
+    /// The only authorities that its certificate may come from, a file in PEM; default: those that everybody believes
+    #[arg(long, value_name = "FILE")]
+    ca_file: Option<PathBuf>,
+    /// The least one is tried first; default: 10
+    #[arg(long, value_name = "NUMBER")]
+    priority: Option<u16>,
+    /// Whom to sign in as; the password is asked for, or read with --password-stdin
+    #[arg(long, value_name = "USER")]
+    user: Option<MailUser>,
+    /// Read the password from standard input, one line
+    #[arg(long)]
+    password_stdin: bool,
+    /// A sender to try it with
+    #[arg(long, value_name = "ADDRESS")]
+    probe_from: Option<MailAddress>,
+    /// A recipient to try it with, who gets nothing
+    #[arg(long, value_name = "ADDRESS")]
+    probe_to: Option<MailAddress>,
+    #[command(flatten)]
+    operation: OperationArgs,
+    #[command(flatten)]
+    format: FormatArgs,
+}
+
+fn tls_mode(text: &str) -> Result<RelayTls, String> {
+    [RelayTls::Starttls, RelayTls::Implicit, RelayTls::None]
+        .into_iter()
+        .find(|mode| mode.as_str() == text)
+        .ok_or_else(|| "expected starttls, implicit or none".to_owned())
+}
+
+impl Run for RelaySet {
+    fn run(self, context: &mut Context) -> Outcome {
+        context.ui.format = self.format.chosen();
+        let ca = self.ca_file.as_deref().map(read_authority).transpose()?;
+        let password = match &self.user {
+            _ if self.password_stdin => Some(read_password("smtp:relay:set NAME --password-stdin …")?),
+            Some(user) => {
+                let typed = context.ui.new_password(&format!("Password of {user} at {}", self.name));
+                typed.map(orocloud_protocol::Secret::new)
+            }
+            None => None,
+        };
+        let params = smtp::RelaySetParams {
+            name: self.name,
+            host: self.host,
+            port: self.port,
+            tls: self.tls,
+            ca,
+            priority: self.priority,
+            user: self.user,
+            password,
+            probe_from: self.probe_from,
+            probe_to: self.probe_to,
+            options: self.operation.options(),
+        };
+        if self.operation.dry_run {
+            return show_dry_run::<smtp::RelaySet>(context, &params);
+        }
+        match context.operation::<smtp::RelaySet>(&params, &self.operation)? {
+            Finished::Detached => Ok(0),
+            Finished::Answer(answer, took) => {
+                if context.ui.format == Format::Json {
+                    context.ui.json(&answer)?;
+                } else {
+                    show_stages(&mut context.ui, &answer.stages)?;
+                    let smtp::RelayInfo { name, host, port, .. } = &answer.relay;
+                    context.ui.line(&format!("Mail goes by {name} ({host}:{port}) now"))?;
+                }
+                Ok(context.succeeded(took))
+            }
+        }
+    }
+}
+
+/// The file as it is; whether it holds what it should is the agent's to say.
+fn read_authority(path: &Path) -> Result<String, CallError> {
+    let wrong = |why: &dyn std::fmt::Display| {
+        CallError::usage(format!("{} cannot be read as authorities", path.display())).because(why)
+    };
+    let mut text = String::new();
+    let file = File::open(path).map_err(|error| wrong(&error))?;
+    file.take(LONGEST_AUTHORITY + 1).read_to_string(&mut text).map_err(|error| wrong(&error))?;
+    if text.contains("PRIVATE KEY") {
+        // It is not even sent.
+        return Err(wrong(&"it holds a private key, which nobody may have"));
+    }
+    if text.len() as u64 > LONGEST_AUTHORITY || !text.contains("-----BEGIN CERTIFICATE-----") {
+        return Err(wrong(&"it holds no certificate in PEM"));
+    }
+    Ok(text)
+}
+
+/// Remove an SMTP relay
+///
+/// Mail goes by those that are left; without any it waits until there is one.
+#[derive(Debug, Parser)]
+pub struct RelayRemove {
+    /// Its name, as smtp:show shows it
+    #[arg(value_name = "NAME")]
+    name: RelayName,
+    #[command(flatten)]
+    operation: OperationArgs,
+    #[command(flatten)]
+    format: FormatArgs,
+}
+
+impl Run for RelayRemove {
+    fn run(self, context: &mut Context) -> Outcome {
+        context.ui.format = self.format.chosen();
+        let params = smtp::RelayRemoveParams { name: self.name, options: self.operation.options() };
+        change::<smtp::RelayRemove>(context, &params, &self.operation)
+    }
+}
+
+/// What is done with the whitelist.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Deed {
+    /// Put domains on it
+    Add,
+    /// Take domains off it
+    Remove,
+    /// Show it
+    Show,
+    /// Have none
+    Clear,
+}
+
+/// Say which domains are the only ones that mail may reach
+///
+/// Mail to any other recipient is dropped, each recipient of a message alone; sub-domains of a domain belong to it. Without
+/// a whitelist an environment of type prod reaches everybody, any other nobody; an empty one reaches nobody.
+///
+/// Example: orocloud-cli smtp:whitelist add example.com
+#[derive(Debug, Parser)]
+pub struct Whitelist {
+    /// add, remove, show or clear
+    #[arg(value_name = "ACTION", value_enum, hide_possible_values = true)]
+    deed: Deed,
+    /// Domains to add or to remove
+    #[arg(value_name = "DOMAIN")]
+    domains: Vec<MailDomain>,
+    #[command(flatten)]
+    operation: OperationArgs,
+    #[command(flatten)]
+    format: FormatArgs,
+}
+
+impl Run for Whitelist {
+    fn run(self, context: &mut Context) -> Outcome {
+        context.ui.format = self.format.chosen();
+        let takes_domains = matches!(self.deed, Deed::Add | Deed::Remove);
+        if takes_domains == self.domains.is_empty() {
+            let what = if takes_domains { "no domain is given" } else { "this takes no domains" };
+            return Err(CallError::usage(what)
+                .hint("put one on the list: orocloud-cli smtp:whitelist add example.com")
+                .into());
+        }
+        let change = match self.deed {
+            Deed::Show => {
+                let answer = context.query::<smtp::Show>(&smtp::ShowParams {})?;
+                if context.ui.format == Format::Json {
+                    context.ui.json(&answer.recipients)?;
+                } else {
+                    context.ui.line(&reached(&answer.recipients))?;
+                }
+                return Ok(0);
+            }
+            Deed::Add => WhitelistChange::Add(self.domains),
+            Deed::Remove => WhitelistChange::Remove(self.domains),
+            Deed::Clear => WhitelistChange::Clear,
+        };
+        let params = smtp::WhitelistParams { change, options: self.operation.options() };
+        self::change::<smtp::Whitelist>(context, &params, &self.operation)
+    }
+}
+
+fn change<C: Call<Answer = ChangedAnswer>>(
+    context: &mut Context,
+    params: &C::Params,
+    operation: &OperationArgs,
+) -> Outcome {
+    if operation.dry_run {
+        return show_dry_run::<C>(context, params);
+    }
+    match context.operation::<C>(params, operation)? {
+        Finished::Detached => Ok(0),
+        Finished::Answer(answer, took) => {
+            if context.ui.format == Format::Json {
+                context.ui.json(&answer)?;
+            } else {
+                show_relays(&mut context.ui, &answer.relays)?;
+                context.ui.line(&reached(&answer.recipients))?;
+            }
+            Ok(context.succeeded(took))
+        }
+    }
+}
+
+/// Send one message and follow it to the relay that takes it, or try one relay
+///
+/// Ends with exit code 9 and the relay's words when nobody takes the message. With --relay that relay is tried stage by
+/// stage and nothing is sent.
+///
+/// Example: orocloud-cli smtp:test --to=ann@example.com
+#[derive(Debug, Parser)]
+pub struct Test {
+    /// Who gets the message
+    #[arg(long, value_name = "ADDRESS", required_unless_present = "relay")]
+    to: Option<MailAddress>,
+    /// The sender; default: the one the relay was tried with when it was set
+    #[arg(long, value_name = "ADDRESS")]
+    from: Option<MailAddress>,
+    /// Only try this relay
+    #[arg(long, value_name = "NAME")]
+    relay: Option<RelayName>,
+    #[command(flatten)]
+    operation: OperationArgs,
+    #[command(flatten)]
+    format: FormatArgs,
+}
+
+impl Run for Test {
+    fn run(self, context: &mut Context) -> Outcome {
+        context.ui.format = self.format.chosen();
+        let params = smtp::TestParams {
+            to: self.to,
+            from: self.from,
+            relay: self.relay,
+            options: self.operation.options(),
+        };
+        if self.operation.dry_run {
+            return show_dry_run::<smtp::Test>(context, &params);
+        }
+        match context.operation::<smtp::Test>(&params, &self.operation)? {
+            Finished::Detached => Ok(0),
+            Finished::Answer(answer, took) => {
+                match &answer {
+                    _ if context.ui.format == Format::Json => context.ui.json(&answer)?,
+                    TestAnswer::Tried(stages) => show_stages(&mut context.ui, stages)?,
+                    TestAnswer::Sent(sent) => {
+                        let (relay, said) = (escape::strip(&sent.relay), escape::strip(&sent.said));
+                        let line = format!("{relay} took it after {} ms: {said}", sent.took_ms);
+                        context.ui.line(&line)?;
+                        context.ui.line(&format!("Postfix's id: {}", escape::strip(&sent.queue_id)))?;
+                    }
+                }
+                Ok(context.succeeded(took))
+            }
+        }
+    }
+}
+
+/// List the messages that wait to leave, and why
+#[derive(Debug, Parser)]
+pub struct Queue {
+    #[command(flatten)]
+    list: ListArgs,
+}
+
+impl Run for Queue {
+    fn run(self, context: &mut Context) -> Outcome {
+        context.ui.format = self.list.chosen();
+        let answer = context.query::<smtp::Queue>(&smtp::QueueParams { page: self.list.page() })?;
+        let local = TimeZone::system();
+        context.ui.list(
+            &answer,
+            &answer.items,
+            &[
+                column("ID", "queue_id", |row: &QueuedMessage| row.queue_id.clone()),
+                column("SINCE", "since", |row: &QueuedMessage| moment::in_words(row.since, &local)),
+                column("FROM", "from", |row: &QueuedMessage| row.from.clone()),
+                column("TO", "to", |row: &QueuedMessage| row.to.clone()),
+                column("QUEUE", "queue", |row: &QueuedMessage| row.queue.clone()),
+                column("REASON", "reason", |row: &QueuedMessage| row.reason.clone().unwrap_or_default()),
+            ],
+        )?;
+        context.list_footer(answer.total, self.list);
+        Ok(0)
+    }
+}
+
+fn show_relays(ui: &mut Ui, relays: &[RelayInfo]) -> std::io::Result<()> {
+    if relays.is_empty() {
+        return ui.line("There is no relay: mail waits. Set one with: orocloud-cli smtp:relay:set");
+    }
+    let local = TimeZone::system();
+    let columns = [
+        column("RELAY", "name", |row: &RelayInfo| row.name.to_string()),
+        column("SERVER", "host", |row: &RelayInfo| format!("{}:{}", row.host, row.port)),
+        column("TLS", "tls", |row: &RelayInfo| row.tls.as_str().to_owned()),
+        column("PRIORITY", "priority", |row: &RelayInfo| row.priority.to_string()),
+        column("USER", "user", |row: &RelayInfo| {
+            row.user.as_ref().map(ToString::to_string).unwrap_or_default()
+        }),
+        column("LAST TAKEN", "last_taken", |row: &RelayInfo| {
+            row.last_taken.map(|at| moment::in_words(at, &local)).unwrap_or_default()
+        }),
+        column("TROUBLE", "trouble", |row: &RelayInfo| row.trouble.clone().unwrap_or_default()),
+    ];
+    let table = draw(relays, &columns, ui.table_width());
+    ui.line(&table)
+}
+
+fn show_stages(ui: &mut Ui, stages: &[TriedStage]) -> std::io::Result<()> {
+    let columns = [
+        column("STAGE", "stage", |row: &TriedStage| row.stage.as_str().to_owned()),
+        column("MS", "took_ms", |row: &TriedStage| row.took_ms.to_string()),
+        column("SAID", "said", |row: &TriedStage| row.said.clone()),
+    ];
+    let table = draw(stages, &columns, ui.table_width());
+    ui.line(&table)
+}
+
+/// Whom mail reaches, in a sentence.
+fn reached(recipients: &Recipients) -> String {
+    match &recipients.whitelist {
+        None if recipients.all => "Mail reaches everybody".to_owned(),
+        None => "Mail reaches nobody: there is no whitelist, and this is not of type prod".to_owned(),
+        Some(list) if list.is_empty() => "Mail reaches nobody: the whitelist is empty".to_owned(),
+        Some(list) => {
+            let list: Vec<String> = list.iter().map(|domain| escape::strip(domain.as_str())).collect();
+            format!("Mail reaches only: {}", list.join(", "))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_of_authorities_is_sent_only_if_it_is_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("ca.pem");
+        let certificate = "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n";
+        let key = "-----BEGIN PRIVATE KEY-----\nMIIB\n-----END PRIVATE KEY-----\n";
+        for (content, expected) in [
+            (certificate.to_owned(), None),
+            (format!("{certificate}{key}"), Some("private key")),
+            ("nonsense".to_owned(), Some("no certificate")),
+            (format!("{certificate}{}", " ".repeat(300 * 1024)), Some("no certificate")),
+        ] {
+            std::fs::write(&path, content).unwrap();
+            match (read_authority(&path), expected) {
+                (Ok(_), None) => {}
+                (Err(error), Some(expected)) => assert!(error.to_string().contains(expected), "{error}"),
+                (outcome, _) => panic!("{outcome:?}"),
+            }
+        }
+        assert!(read_authority(&folder.path().join("none")).is_err());
+    }
+
+    #[test]
+    fn whom_mail_reaches_is_a_sentence() {
+        let list = |domains: &[&str]| Some(domains.iter().map(|text| text.parse().unwrap()).collect());
+        for (whitelist, all, expected) in [
+            (None, true, "everybody"),
+            (None, false, "no whitelist"),
+            (list(&[]), false, "is empty"),
+            (list(&["a.example", "b.example"]), false, "only: a.example, b.example"),
+        ] {
+            let text = reached(&Recipients { whitelist, all });
+            assert!(text.contains(expected), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_message_needs_a_recipient_and_a_try_a_relay() {
+        let parse = |line: &str| Test::try_parse_from(line.split(' '));
+        assert!(parse("test").is_err());
+        assert!(parse("test --relay=main").is_ok() && parse("test --to=a@b.example").is_ok());
+        assert!(parse("test --to=nobody").is_err());
+    }
+}

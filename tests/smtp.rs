@@ -1,0 +1,238 @@
+//! Mail through a real Postfix to real upstream servers: a relay is tried before anything is switched, the next one takes
+//! over, whoever may not be reached is not.
+
+use std::fs;
+use std::io::Write;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use orocloud_sandbox::Options;
+use serde_json::Value;
+
+use crate::support::{Answer, Shop, wait_for};
+
+const SENDER: &str = "shop@example.com";
+
+/// `smtp:relay:set` of a relay that is one of the sandbox's servers.
+struct Server<'a> {
+    shop: &'a Shop,
+    server: &'static str,
+}
+
+impl Server<'_> {
+    fn address(&self) -> String {
+        self.shop.sandbox.node(self.server).expect("a server").address()
+    }
+
+    fn password(&self) -> String {
+        let file = self.shop.node_dir(self.server).join("etc/password");
+        fs::read_to_string(file).expect("a password").trim().to_owned()
+    }
+
+    /// Sets it under this name, with these options and this password.
+    #[track_caller]
+    fn set(&self, name: &str, more: &[&str], password: &str) -> Answer {
+        let mut cli = self.shop.cli("operator", ["smtp:relay:set", name, "--format=json"]);
+        cli.command
+            .arg(format!("--host={}", self.address()))
+            .arg(format!("--ca-file={}", self.shop.node_dir(self.server).join("etc/authority.crt").display()))
+            .args(["--user=orocloud", "--password-stdin"])
+            .args([format!("--probe-from={SENDER}"), "--probe-to=ann@example.com".to_owned()])
+            .args(more)
+            .stdin(Stdio::piped());
+        if !more.iter().any(|option| option.starts_with("--port")) {
+            cli.command.arg("--port=2525");
+        }
+        let mut child = cli.spawn();
+        let mut stdin = child.stdin.take().expect("standard input");
+        writeln!(stdin, "{password}").expect("it reads");
+        drop(stdin);
+        let output = child.wait_with_output().expect("its output");
+        Answer {
+            code: output.status.code().unwrap_or(-1),
+            stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
+            stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+        }
+    }
+
+    /// Subjects of what it took for somebody.
+    fn taken(&self, to: &str) -> usize {
+        let is_them = |one: &Value| one.as_str().is_some_and(|one| one.eq_ignore_ascii_case(to));
+        let is_theirs = |mail: &Value| mail["to"].as_array().is_some_and(|all| all.iter().any(is_them));
+        self.shop.sandbox.mail_of(self.server).iter().filter(|mail| is_theirs(mail)).count()
+    }
+}
+
+fn relays(shop: &Shop) -> Vec<String> {
+    let shown = shop.cli("viewer", ["smtp:show", "--format=json"]).succeeds().json();
+    let relays = shown["relays"].as_array().expect("relays").iter();
+    relays.map(|relay| format!("{} {}", relay["name"].as_str().expect("a name"), relay["priority"])).collect()
+}
+
+fn send(shop: &Shop, to: &str) -> Answer {
+    shop.cli("developer", ["smtp:test", &format!("--to={to}"), "--format=json"]).run()
+}
+
+/// Configurations that are kept on the mail node.
+fn configurations(shop: &Shop) -> usize {
+    let folder = shop.node_dir("mail1").join("state/postfix");
+    let entries = fs::read_dir(folder).expect("configurations").flatten();
+    entries.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir())).count()
+}
+
+/// Whether a text stands in any file below a folder.
+fn stands_in(folder: &Path, text: &str) -> Option<String> {
+    let output = Command::new("grep").args(["-rlF", "--", text]).arg(folder).output().expect("grep");
+    let found = String::from_utf8_lossy(&output.stdout).into_owned();
+    (!found.is_empty()).then_some(found)
+}
+
+#[test]
+fn mail_goes_by_relays_that_were_tried_and_to_whom_it_may() {
+    let shop = Shop::start_with(Options { smtp: true, ..Options::default() });
+    let one = Server { shop: &shop, server: "relay1" };
+    let other = Server { shop: &shop, server: "relay2" };
+
+    // Before there is a relay mail waits, and says why.
+    shop.cli("viewer", ["smtp:test", "--to=ann@example.com"]).ends_with(4);
+    let waits =
+        shop.cli("developer", ["smtp:test", "--to=ann@example.com", "--from=shop@example.com"]).ends_with(9);
+    assert!(waits.stderr.contains("no SMTP relay is set"), "{waits:#?}");
+    let queue = shop.cli("viewer", ["smtp:queue", "--format=json"]).succeeds().json();
+    assert_eq!(
+        (&queue["total"], &queue["items"][0]["to"]),
+        (&1.into(), &"ann@example.com".into()),
+        "{queue}"
+    );
+
+    // What cannot be a relay changes nothing, and is named.
+    let before = configurations(&shop);
+    for (more, password, words) in [
+        (&["--port=2526"][..], one.password(), &["fails at TCP", "refused"][..]),
+        (&[], "not-the-password".to_owned(), &["fails at AUTH", "535"]),
+        (&["--tls=none"], one.password(), &["for all to read"]),
+    ] {
+        let failed = one.set("main", more, &password);
+        assert!(matches!(failed.code, 7 | 9), "{failed:#?}");
+        assert!(words.iter().all(|word| failed.stderr.contains(word)), "{failed:#?}\n{}", shop.logs());
+        assert!(relays(&shop).is_empty() && configurations(&shop) == before, "{failed:#?}");
+    }
+
+    let set = one.set("main", &[], &one.password());
+    assert_eq!(set.code, 0, "{set:#?}\n{}", shop.sandbox.logs_of("mail1"));
+    let stages = set.json()["stages"].as_array().expect("stages").len();
+    assert_eq!(stages, 7, "{set:#?}");
+    wait_for("what waited", || one.taken("ann@example.com") == 1);
+    let taken = &shop.sandbox.mail_of("relay1")[0];
+    assert_eq!((&taken["tls"], &taken["user"]), (&true.into(), &"orocloud".into()));
+
+    // The next one takes over, and gives back.
+    assert_eq!(other.set("spare", &["--priority=20"], &other.password()).code, 0);
+    assert_eq!(relays(&shop), ["main 10", "spare 20"]);
+    let server = shop.sandbox.node("relay1").expect("a server");
+    server.kill().expect("it is killed");
+    let sent = send(&shop, "bob@example.com");
+    assert!(
+        sent.code == 0 && sent.json()["sent"]["relay"].to_string().contains(&other.address()),
+        "{sent:#?}"
+    );
+    let shown = shop.cli("viewer", ["smtp:show"]).succeeds();
+    assert!(shown.stdout.contains("refused"), "{shown:#?}");
+    let tried = shop.cli("developer", ["smtp:test", "--relay=main"]).ends_with(9);
+    assert!(tried.stderr.contains("fails at TCP"), "{tried:#?}");
+    server.start().expect("it starts");
+    let sent = send(&shop, "bob@example.com");
+    assert!(sent.code == 0 && sent.json()["sent"]["relay"].to_string().contains(&one.address()), "{sent:#?}");
+    assert_eq!((one.taken("bob@example.com"), other.taken("bob@example.com")), (1, 1));
+
+    // A relay that refuses has the last word.
+    let refuse = shop.node_dir("relay1").join("mail/refuse");
+    fs::write(&refuse, "554 5.7.1 not this one\n").expect("an order to refuse");
+    let refused = send(&shop, "bob@example.com");
+    assert!(refused.code == 9 && refused.stderr.contains("554 5.7.1 not this one"), "{refused:#?}");
+    fs::remove_file(&refuse).expect("no order any more");
+
+    // A configuration that Postfix cannot work by is switched back: what is wrong came by another hand.
+    let base = shop.node_dir("mail1").join("etc/postfix/main.cf");
+    let good = fs::read_to_string(&base).expect("a configuration");
+    fs::write(&base, format!("{good}smtpd_timeout = soon\n")).expect("a bad one");
+    let failed = shop.cli("operator", ["smtp:relay:set", "main", "--priority=30"]).ends_with(1);
+    assert!(failed.stderr.contains("fatal") && failed.stderr.contains("smtpd_timeout"), "{failed:#?}");
+    fs::write(&base, good).expect("the good one");
+    assert_eq!(relays(&shop), ["main 10", "spare 20"]);
+    let sent = send(&shop, "carol@example.com");
+    assert!(
+        sent.code == 0 && one.taken("carol@example.com") == 1,
+        "{sent:#?}\n{}",
+        shop.sandbox.logs_of("mail1")
+    );
+
+    whitelist(&shop, &one);
+
+    shop.cli("operator", ["smtp:relay:remove", "main"]).succeeds();
+    shop.cli("operator", ["smtp:relay:remove", "main"]).ends_with(1);
+    assert_eq!(relays(&shop), ["spare 20"]);
+    assert!(configurations(&shop) <= 2, "what nobody needs is removed");
+
+    // Passwords stand where Postfix and the agent read them, and nowhere else.
+    let maint = shop.node_dir("maint1");
+    assert_eq!(stands_in(&maint, &other.password()), None);
+    let mail = shop.node_dir("mail1");
+    assert_eq!(stands_in(&mail.join("log"), &other.password()), None);
+    let found = stands_in(&mail.join("state"), &other.password()).expect("the configuration");
+    for file in found.lines() {
+        let mode = fs::metadata(file).expect("a file").permissions().mode();
+        assert_eq!(mode & 0o077, 0, "{file}");
+    }
+}
+
+/// Each recipient is judged alone, by any way to write a domain.
+fn whitelist(shop: &Shop, one: &Server<'_>) {
+    shop.cli("operator", ["smtp:whitelist", "add", "Allowed.example", "bücher.example"]).succeeds();
+    let shown = shop.cli("viewer", ["smtp:whitelist", "show"]).succeeds();
+    assert!(shown.stdout.contains("only: allowed.example, xn--bcher-kva.example"), "{shown:#?}");
+    let dropped = send(shop, "dan@example.com");
+    assert!(dropped.code == 9 && dropped.stderr.contains("is dropped"), "{dropped:#?}");
+    let reached = [
+        "dan@allowed.example",
+        "Eva@ALLOWED.example",
+        "dan@deep.sub.allowed.example",
+        "o'dan+x=1@allowed.example",
+        "other.example@allowed.example",
+        "dan@xn--bcher-kva.example",
+    ];
+    let not_reached = [
+        "dan@other.example",
+        "dan@notallowed.example",
+        "dan@allowed.example.evil.example",
+        "\"dan@allowed.example\"@other.example",
+        "dan%allowed.example@other.example",
+    ];
+    let listens = shop.sandbox.node("mail1").expect("mail1").address();
+    let mut curl = Command::new("curl");
+    curl.args(["--silent", "--show-error", "--max-time", "60", &format!("smtp://{listens}:2525")]);
+    curl.args(["--mail-from", SENDER, "--upload-file", "-"]).stdin(Stdio::piped());
+    for to in reached.iter().chain(&not_reached) {
+        curl.args(["--mail-rcpt", to]);
+    }
+    let mut child = curl.spawn().expect("curl");
+    let mut stdin = child.stdin.take().expect("standard input");
+    stdin.write_all(b"Subject: to many\r\n\r\nHello\r\n").expect("it reads");
+    drop(stdin);
+    assert!(child.wait().expect("curl").success(), "{}", shop.sandbox.logs_of("mail1"));
+    for to in reached {
+        wait_for(to, || one.taken(to) == 1);
+    }
+    wait_for("an empty queue", || {
+        shop.cli("viewer", ["smtp:queue", "--format=json"]).succeeds().json()["total"] == 0
+    });
+    for to in not_reached {
+        assert_eq!(one.taken(to), 0, "{to}");
+    }
+    shop.cli("operator", ["smtp:whitelist", "remove", "nobody.example"]).ends_with(1);
+    shop.cli("operator", ["smtp:whitelist", "remove", "allowed.example", "bücher.example"]).succeeds();
+    assert_eq!(send(shop, "dan@allowed.example").code, 9, "an empty list is not none");
+    shop.cli("operator", ["smtp:whitelist", "clear"]).succeeds();
+    assert_eq!(send(shop, "dan@example.com").code, 0);
+}
