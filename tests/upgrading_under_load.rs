@@ -10,7 +10,7 @@ use crate::support::{Shop, wait_for};
 const LONG: &str = "600s";
 
 /// One load generator, on one address.
-struct Load(Child);
+struct Load(Option<Child>);
 
 impl Load {
     fn start(url: &str, connections: u32) -> Self {
@@ -20,14 +20,25 @@ impl Load {
             .stdout(Stdio::piped())
             .spawn()
             .expect("wrk, which cargo xtask setup installs");
-        Self(wrk)
+        Self(Some(wrk))
     }
 
     /// Ends it; gives its report.
-    fn end(self) -> String {
-        Command::new("kill").arg("-INT").arg(self.0.id().to_string()).status().expect("kill");
-        let output = self.0.wait_with_output().expect("its report");
+    fn end(mut self) -> String {
+        let wrk = self.0.take().expect("it runs");
+        Command::new("kill").arg("-INT").arg(wrk.id().to_string()).status().expect("kill");
+        let output = wrk.wait_with_output().expect("its report");
         String::from_utf8_lossy(&output.stdout).into_owned()
+    }
+}
+
+/// A test that fails leaves no load behind.
+impl Drop for Load {
+    fn drop(&mut self) {
+        if let Some(mut wrk) = self.0.take() {
+            let _ = wrk.kill();
+            let _ = wrk.wait();
+        }
     }
 }
 
