@@ -138,7 +138,10 @@ impl Full {
         let told = format!("{} {}", answer.stderr, waited.as_deref().unwrap_or_default());
         if answer.code != 0 || waited.is_some() {
             for words in [&["space left", "MB free", "isk full", "diskspace"][..], &[node]] {
-                assert!(words.iter().any(|word| told.contains(word)), "{case}: {words:?} in {told}");
+                assert!(
+                    words.iter().any(|word| told.contains(word)),
+                    "{case}: {words:?}, waited {waited:?}: {answer:#?}"
+                );
             }
         }
         if answer.code != 0 {

@@ -303,6 +303,8 @@ pub struct Journal<A> {
     events: EventLog,
     /// Steps that have started and not ended.
     active: Mutex<Vec<(String, NodeName)>>,
+    /// Why its end is not written yet.
+    end_unwritten: Mutex<Option<String>>,
     /// As if the disk were full.
     #[cfg(test)]
     pub full: std::sync::atomic::AtomicBool,
@@ -347,6 +349,7 @@ impl<A: Clone + Serialize + DeserializeOwned> Journal<A> {
             steps: Mutex::new(steps),
             events,
             active: Mutex::default(),
+            end_unwritten: Mutex::default(),
             #[cfg(test)]
             full: std::sync::atomic::AtomicBool::new(false),
         })
@@ -441,7 +444,7 @@ impl<A: Clone + Serialize + DeserializeOwned> Journal<A> {
     pub fn save_end(&self, state: OperationState, outcome: Result<Value, CallError>) -> io::Result<()> {
         // The story may be lost on a full disk; how it ended is tried all the same.
         let _ = self.events.sync();
-        self.update(|record| {
+        let saved = self.update(|record| {
             record.state = state;
             record.ended_at = Some(Timestamp::now());
             record.waiting_for = None;
@@ -450,7 +453,15 @@ impl<A: Clone + Serialize + DeserializeOwned> Journal<A> {
                 Ok(value) => record.result = Some(value),
                 Err(error) => record.error = Some(error),
             }
-        })
+        });
+        *lock(&self.end_unwritten) = saved.as_ref().err().map(ToString::to_string);
+        saved
+    }
+
+    /// What keeps it from ending.
+    pub fn end_unwritten(&self) -> String {
+        let why = lock(&self.end_unwritten).clone().unwrap_or_default();
+        format!("its end cannot be written to its journal at {}: {why}", self.folder.display())
     }
 
     /// Lets those who watch know that nothing follows.

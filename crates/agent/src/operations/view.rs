@@ -90,7 +90,7 @@ impl<E: Executor> Operations<E> {
             if summary.state.has_ended() {
                 summary.state = OperationState::Recovering;
                 summary.ended_at = None;
-                summary.stuck = vec!["its end cannot be written to its journal".to_owned()];
+                summary.stuck = vec![running.journal.end_unwritten()];
             }
             summary
         }));
