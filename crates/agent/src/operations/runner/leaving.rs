@@ -105,6 +105,7 @@ impl<E: Executor> Runner<E> {
     pub(super) fn naming_the_left(&self, mut error: CallError) -> CallError {
         for (node, why) in &self.left {
             error = error.because(format!("{node} was left behind, out of the load balancer: {why}"));
+            error.hints.extend(why.hints.iter().cloned());
         }
         for later in &self.put_off {
             error = error.because(later);
