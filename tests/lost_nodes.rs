@@ -129,11 +129,9 @@ fn a_web_node_that_lies_is_kept_out_and_brought_back() {
     let (www, old) = (shop.node_dir("web1").join("app/www"), shop.release_on("web1").expect("a release"));
     let over = AtomicBool::new(false);
     let answer = std::thread::scope(|scope| {
+        let _over = Over(&over);
         scope.spawn(|| put_back(&www, &old, &over));
-        let upgrade = shop.cli("developer", ["upgrade:source", "--reference=1.0.1", "-n"]).spawn();
-        let answer = end(&shop, upgrade);
-        over.store(true, Ordering::Relaxed);
-        answer
+        end(&shop, shop.cli("developer", ["upgrade:source", "--reference=1.0.1", "-n"]).spawn())
     });
     assert!(answer.stderr.contains("not on web1"), "{answer:#?}");
     healed(&shop, "1.0.1");
@@ -196,6 +194,15 @@ impl Changed {
 impl Drop for Changed {
     fn drop(&mut self) {
         let _ = std::fs::write(&self.0, &self.1);
+    }
+}
+
+/// Ends what goes on beside, also when a test fails.
+pub struct Over<'a>(pub &'a AtomicBool);
+
+impl Drop for Over<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
     }
 }
 

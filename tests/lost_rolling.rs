@@ -6,22 +6,13 @@ use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::lost::Watched;
-use crate::lost_nodes::{end, healed, impatient, lose, node, only, other, put_back};
+use crate::lost_nodes::{Over, end, healed, impatient, lose, node, only, other, put_back};
 use crate::support::{Answer, Cli, Shop, wait_for};
 
 /// The agent may be about to bring a node back by itself.
 fn rolling<'a>(shop: &'a Shop, reference: &str) -> Cli<'a> {
     let reference = format!("--reference={reference}");
     shop.cli("developer", ["upgrade:rolling", &reference, "--skip-backup", "-n", "--wait-lock=2m"])
-}
-
-/// Ends what goes on beside, also when a test fails.
-struct Over<'a>(&'a AtomicBool);
-
-impl Drop for Over<'_> {
-    fn drop(&mut self) {
-        self.0.store(true, Ordering::Relaxed);
-    }
 }
 
 #[test]

@@ -133,7 +133,7 @@ impl Full {
     }
 
     /// What it came to, seen from outside.
-    fn judge(&self, case: &str, node: &str, ran: &Ran) {
+    fn judge(&self, case: &str, node: &str, step: &str, ran: &Ran) {
         let Ran { answer, waited, .. } = ran;
         let told = format!("{} {}", answer.stderr, waited.as_deref().unwrap_or_default());
         if answer.code != 0 || waited.is_some() {
@@ -150,7 +150,10 @@ impl Full {
         }
         let running = self.shop.cli("viewer", ["operation:list", "--format=json"]).succeeds().json();
         assert_eq!(running["items"].as_array().map(Vec::len), Some(0), "{case}: {running}");
-        // Nothing of ours lets the live database fall.
+        // What begins on a full disk does not let the live database fall; nobody can help what is under way then.
+        if !["database:marker", "safety:database", "backup:database", "database:swap"].contains(&step) {
+            return;
+        }
         let log = std::fs::read(self.shop.node_dir("db1").join("log/postgresql.log")).expect("its log");
         assert!(!String::from_utf8_lossy(&log).contains("PANIC:"), "{case}: {}", self.shop.logs());
     }
@@ -173,7 +176,7 @@ fn walk(
             let outcome = catch_unwind(AssertUnwindSafe(|| {
                 let command = command(&place);
                 let ran = place.run(node, step, caller, &command);
-                place.judge(&case, node, &ran);
+                place.judge(&case, node, step, &ran);
                 let waited = if ran.waited.is_some() { ", waited" } else { "" };
                 eprintln!("{case}: {}{waited}, {} s", ran.answer.code, begun.elapsed().as_secs());
                 each(&place, &case, &ran)
