@@ -43,8 +43,12 @@ impl Run for Show {
         }
         show_relays(&mut context.ui, &answer.relays)?;
         context.ui.line(&reached(&answer.recipients))?;
-        if answer.waiting > 0 {
-            context.ui.line(&format!("{} wait; see why: orocloud-cli smtp:queue", answer.waiting))?;
+        match answer.waiting {
+            Some(0) => {}
+            Some(waiting) => {
+                context.ui.line(&format!("{waiting} wait; see why: orocloud-cli smtp:queue"))?;
+            }
+            None => context.ui.line("Postfix does not tell what waits; see: orocloud-cli status")?,
         }
         Ok(0)
     }

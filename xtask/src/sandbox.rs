@@ -84,8 +84,14 @@ fn up(dir: &Path) -> Outcome {
     setup::everyday()?;
     build::programs()?;
     let begin = Instant::now();
-    let options =
-        Options { dir: Some(dir.to_owned()), progress: true, queue: true, mail: true, ..Options::default() };
+    let options = Options {
+        dir: Some(dir.to_owned()),
+        progress: true,
+        queue: true,
+        mail: true,
+        smtp: true,
+        ..Options::default()
+    };
     let sandbox = Sandbox::start_detached(options)?;
     let name = orocloud_sandbox::ENVIRONMENT;
     eprintln!("{name} is up after {:.1} s in {}", begin.elapsed().as_secs_f64(), dir.display());

@@ -63,8 +63,9 @@ pub struct ShowAnswer {
     pub relays: Vec<RelayInfo>,
     /// Which recipients are reached.
     pub recipients: Recipients,
-    /// Messages that wait.
-    pub waiting: u64,
+    /// Messages that wait; absent when Postfix does not tell.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub waiting: Option<u64>,
 }
 
 /// Which recipients are reached; mail to others is dropped.

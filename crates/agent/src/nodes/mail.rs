@@ -177,10 +177,12 @@ fn failed(path: &Path, verb: &str, error: &dyn std::fmt::Display) -> CallError {
 pub async fn show(node: &NodeRef) -> Result<ShowAnswer, CallError> {
     let postfix = section(node)?;
     let desired = Configurations::new(postfix).desired()?;
-    let waiting = postfix::queue(&node.processes, postfix).await?.len() as u64;
+    // What is set is there to be seen also while Postfix is down.
+    let waiting = postfix::queue(&node.processes, postfix).await.ok().map(|queue| queue.len() as u64);
     let mut relays = desired.infos();
     let log = log::since(&postfix.log, log::end(&postfix.log).saturating_sub(LOOKED_THROUGH));
-    how_they_fare(&mut relays, &log.map_err(|error| failed(&postfix.log, "read", &error))?, Timestamp::now());
+    let log = log.map_err(|error| failed(&postfix.log, "read", &error))?;
+    how_they_fare(&mut relays, &log, Times::new(TimeZone::system(), Timestamp::now()));
     Ok(ShowAnswer { relays, recipients: desired.recipients(node.config.environment.kind), waiting })
 }
 
@@ -200,8 +202,7 @@ pub fn section(node: &NodeRef) -> Result<&Postfix, CallError> {
 }
 
 /// What Postfix's log tells of each relay.
-fn how_they_fare(relays: &mut [RelayInfo], log: &str, now: Timestamp) {
-    let mut times = Times::new(TimeZone::UTC, now);
+fn how_they_fare(relays: &mut [RelayInfo], log: &str, mut times: Times) {
     for line in log.lines() {
         let tried = attempt(line);
         for relay in relays.iter_mut() {
@@ -257,13 +258,14 @@ mod tests {
             format!("{}connect to 127.18.1.10[127.18.1.10]:2525: Connection refused\n", head(second))
         };
         let now: Timestamp = "2026-11-28T22:00:00Z".parse().unwrap();
-        how_they_fare(&mut relays, &(sent(1) + &refused(2)), now);
+        let times = || Times::new(TimeZone::UTC, now);
+        how_they_fare(&mut relays, &(sent(1) + &refused(2)), times());
         let taken: Timestamp = "2026-11-28T21:20:01Z".parse().unwrap();
         assert_eq!(
             (relays[0].last_taken, relays[0].trouble.as_deref()),
             (Some(taken), Some("Connection refused"))
         );
-        how_they_fare(&mut relays, &(refused(2) + &sent(3)), now);
+        how_they_fare(&mut relays, &(refused(2) + &sent(3)), times());
         assert_eq!(relays[0].trouble, None, "it takes messages again");
         assert_eq!((relays[1].last_taken, &relays[1].trouble), (None, &None));
     }

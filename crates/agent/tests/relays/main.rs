@@ -22,8 +22,8 @@ fn target(port: u16, ca: &str) -> Target {
         tls: RelayTls::Starttls,
         ca: Some(ca.to_owned()),
         credentials: Some(("user".to_owned(), Secret::new("right".to_owned()))),
-        from: Some("shop@example.com".parse().unwrap()),
-        to: Some("ann@example.com".parse().unwrap()),
+        from: Some("shop@example.com".parse().expect("an address")),
+        to: Some("ann@example.com".parse().expect("an address")),
         hello: "test.example.com".to_owned(),
     }
 }
