@@ -73,6 +73,9 @@ pub struct State {
     snapshot: String,
     /// Of the schema.
     pub schema: ContentHash,
+    /// Of the counts of rows written; absent where PostgreSQL counts too late to be asked.
+    #[serde(default)]
+    written: Option<String>,
 }
 
 /// What became of a database since.
@@ -96,11 +99,32 @@ pub async fn state(client: &Client) -> Result<State, CallError> {
         .map_err(failed("asking for the newest transaction"))?;
     let at = timestamp_of(Some(row.get(0)))
         .ok_or_else(|| CallError::internal("the database has a time beyond all clocks"))?;
-    Ok(State { at, snapshot: row.get(1), schema })
+    Ok(State { at, snapshot: row.get(1), schema, written: written(client).await? })
 }
 
+/// How many rows of each table were ever written, catalogs included, so that nothing is missed that a transaction can
+/// do; but for statistics. Before PostgreSQL 15 an idle session may keep its counts for itself.
+async fn written(client: &Client) -> Result<Option<String>, CallError> {
+    let row = client
+        .query_opt(
+            "select md5(string_agg(concat_ws(' ', relid, n_tup_ins, n_tup_upd, n_tup_del), ',' order by relid)) \
+             from pg_stat_all_tables where relid not in ( \
+                select oid from pg_class where relnamespace = 'pg_catalog'::regnamespace \
+                and relname in ('pg_statistic', 'pg_statistic_ext_data')) \
+             having current_setting('server_version_num')::int >= 150000",
+            &[],
+        )
+        .await
+        .map_err(failed("counting the rows written"))?;
+    Ok(row.and_then(|row| row.get(0)))
+}
+
+/// Longer than an idle session of PostgreSQL keeps its counts for itself.
+const COUNTS_ARE_TOLD: Duration = Duration::from_secs(11);
+
 /// What has changed since. Transactions that began since and still run are ended first: nobody could tell otherwise
-/// what they are going to do. Those that only gathered statistics, as autovacuum's do at any time, do not count.
+/// what they are going to do. Those that wrote no row do not count, nor those that only gathered statistics, as
+/// autovacuum does at any time: where it gives the end of a table back, that is a transaction too.
 pub async fn changes_since(client: &Client, then: &State) -> Result<Changes, CallError> {
     end_writers(client, then).await?;
     // pg_xact_status takes one at a time, and fails for one that has not begun.
@@ -116,8 +140,15 @@ pub async fn changes_since(client: &Client, then: &State) -> Result<Changes, Cal
         )
         .await
         .map_err(failed("counting the transactions"))?;
-    let transactions = row.get::<_, i64>(0).unsigned_abs();
-    Ok(Changes { schema: schema_digest(client).await? != then.schema, transactions })
+    let mut transactions = row.get::<_, i64>(0).unsigned_abs();
+    let schema = schema_digest(client).await? != then.schema;
+    if transactions > 0 && !schema && then.written.is_some() && written(client).await? == then.written {
+        sleep(COUNTS_ARE_TOLD).await;
+        if written(client).await? == then.written {
+            transactions = 0;
+        }
+    }
+    Ok(Changes { schema, transactions })
 }
 
 /// How long transactions may take to end by themselves: the program that began them is gone.
