@@ -9,7 +9,7 @@ use std::process::{Command, Stdio};
 use crate::support::{Cli, Shop, wait_for};
 
 /// Makes a branch, or moves it: the version 1.0.0 with other files.
-fn branch(shop: &Shop, name: &str, files: &[(&str, &str)]) {
+pub fn branch(shop: &Shop, name: &str, files: &[(&str, &str)]) {
     let mut stream = format!(
         "commit refs/heads/{name}\ncommitter Ann <ann@acme.example> 1768000000 +0000\ndata 1\nx\nfrom refs/tags/1.0.0^0\n"
     );
@@ -75,7 +75,7 @@ pub const HANG: &str = "$forked = trim(shell_exec('sleep 1000 > /dev/null 2>&1 &
 
 /// An operation that runs [`HANG`] in this step. Once it is cancelled, that and what it left behind are gone.
 pub fn hangs_until_it_is_cancelled(shop: &Shop, step: &str, cli: Cli<'_>, meanwhile: impl FnOnce()) {
-    let hanging = cli.spawn();
+    let mut hanging = cli.spawn();
     wait_for(step, || in_cache(shop, "forked").is_some());
     let forked = fs::read_to_string(in_cache(shop, "forked").expect("its file")).expect("a process id");
     assert!(fs::exists(format!("/proc/{forked}")).expect("/proc"), "{forked} runs");
@@ -84,6 +84,11 @@ pub fn hangs_until_it_is_cancelled(shop: &Shop, step: &str, cli: Cli<'_>, meanwh
     assert!(running["items"][0]["step"].as_str().is_some_and(|at| at.contains(step)), "{running}");
     let id = running["items"][0]["id"].as_str().expect("an operation").to_owned();
     shop.cli("developer", ["operation:cancel", &id, "-n"]).succeeds();
+    let end = std::time::Instant::now() + std::time::Duration::from_secs(150);
+    while hanging.try_wait().expect("its state").is_none() {
+        assert!(std::time::Instant::now() < end, "{step} does not end: {}", shop.logs());
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
     let hung = hanging.wait_with_output().expect("its end");
     assert_eq!(hung.status.code(), Some(7), "{}", String::from_utf8_lossy(&hung.stderr));
     wait_for("the end of what it left behind", || !fs::exists(format!("/proc/{forked}")).expect("/proc"));

@@ -1,5 +1,6 @@
 //! Another version in place of the one that is served.
 
+use crate::hostile::branch;
 use crate::support::{Shop, first_backup_is_past, order};
 
 #[test]
@@ -85,10 +86,16 @@ fn a_rollback_goes_to_the_last_good_release_while_the_schema_is_the_same() {
     let nowhere = shop.cli("developer", ["release:rollback", "-n"]).ends_with(7);
     assert!(nowhere.stderr.contains("nothing to go back to"), "{nowhere:#?}");
     let good = shop.release_on("web1").expect("a release");
-    // As many failures as releases are kept, and then one that cleans up.
-    for _ in 0..5 {
+    // As many failures as releases are kept, one of which was switched to, and then one that cleans up.
+    for _ in 0..4 {
         shop.cli("developer", ["upgrade:source", "--reference=1.0.2-badconfig", "-n"]).ends_with(1);
     }
+    branch(&shop, "pageless", &[("public/index.php", "<?php http_response_code(500);")]);
+    let pageless = shop.cli("developer", ["upgrade:source", "--reference=pageless", "-n"]).ends_with(1);
+    assert!(
+        pageless.stderr.contains("frontend:check") && pageless.stderr.contains("was undone"),
+        "{pageless:#?}"
+    );
     shop.cli("developer", ["upgrade:source", "--reference=1.0.1", "-n"]).succeeds();
     for node in ["web1", "web2"] {
         let kept = std::fs::read_dir(shop.node_dir(node).join("app/deploy")).expect("releases");
@@ -111,7 +118,7 @@ fn a_rollback_goes_to_the_last_good_release_while_the_schema_is_the_same() {
     let items = list["items"].as_array().expect("items");
     let seen: Vec<_> =
         items.iter().map(|item| (item["reference"].as_str(), item["state"].as_str())).collect();
-    let expected = [("1.1.0", "current"), ("1.0.1", "kept"), ("1.0.0", "kept")];
+    let expected = [("1.1.0", "current"), ("1.0.1", "kept"), ("pageless", "failed"), ("1.0.0", "kept")];
     assert_eq!(seen, expected.map(|(reference, state)| (Some(reference), Some(state))));
 
     // The database is ahead of 1.0.1 now: code alone does not go back, the recovery point from before does.
