@@ -129,6 +129,16 @@ enum Seen {
 fn visitors_see_the_old_version_then_the_page_then_the_new_version() {
     let shop = Shop::start();
     shop.deploy("1.0.1");
+    let plan = shop.cli("developer", ["upgrade", "--reference=1.1.0", "--dry-run", "-n"]).succeeds();
+    let at = |step: &str| plan.text().find(step).unwrap_or_else(|| panic!("{step}: {plan:#?}"));
+    let order = [
+        "maintenance:on [web2]",
+        "application:upgrade",
+        "release:switch",
+        "frontend:check",
+        "maintenance:off",
+    ];
+    assert!(order.map(at).is_sorted(), "{plan:#?}");
     let over = AtomicBool::new(false);
     let seen = thread::scope(|scope| {
         let mut visitors = Vec::new();
@@ -163,6 +173,8 @@ fn visitors_see_the_old_version_then_the_page_then_the_new_version() {
         assert_eq!(upgrade.code, 0, "{upgrade:#?}");
         seen
     });
+    // It stands for as long as several programs need, each longer than a request.
+    assert!(seen.iter().any(|seen| seen.contains(&Seen::Page)), "{seen:?}");
     for seen in seen {
         // The page may be gone before a visitor comes by again.
         let whole = [Seen::Old, Seen::Page, Seen::New];
