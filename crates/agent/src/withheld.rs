@@ -129,7 +129,7 @@ mod tests {
         let again = Withheld::new(folder.path()).all().unwrap();
         assert_eq!(again, BTreeMap::from([(web1.clone(), why("lost")), (web2.clone(), why("lies"))]));
         withheld.remove(&web1).unwrap();
-        assert_eq!(withheld.all().unwrap().into_keys().collect::<Vec<_>>(), [web2.clone()]);
+        assert_eq!(withheld.all().unwrap().into_keys().collect::<Vec<_>>(), std::slice::from_ref(&web2));
         withheld.let_back_later(&web1, why("nobody to tell")).unwrap();
         withheld.let_back_later(&web2, why("nobody to tell")).unwrap();
         withheld.remove(&web2).unwrap();
