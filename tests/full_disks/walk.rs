@@ -263,7 +263,15 @@ fn a_restore_with_a_full_disk_in_each_step() {
         let shop = &full.shop;
         let to = moment(shop);
         order(shop, 2);
-        let restore = ["backup:restore", &format!("--to={to}"), "--media", "--force", "--confirm=acme-prod1"];
+        let restore = [
+            "backup:restore",
+            &format!("--to={to}"),
+            "--media",
+            "--force",
+            "--confirm=acme-prod1",
+            // What many restores replace would fill these disks.
+            "--keep-old=1s",
+        ];
         restore.map(str::to_owned).to_vec()
     };
     walk(deployed, "operator", restore, |full, case, ran| {
