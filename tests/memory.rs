@@ -276,8 +276,9 @@ fn two_hundred_that_follow_and_read_slowly_are_brought_forward_and_cost_no_more_
     }
     eprintln!("MB alone {alone:.1}, with 200 that have caught up {caught_up:.1}, behind {rounds:.1?}");
     let most = rounds.iter().copied().fold(0.0, f64::max);
-    assert!(most < alone + 120.0, "{alone:.1} MB, with 200 that follow: {rounds:.1?}");
-    assert!(rounds[4] < rounds[0] + 15.0, "MB with 200 that follow, one round after another: {rounds:.1?}");
+    assert!(most < alone + 160.0, "{alone:.1} MB, with 200 that follow: {rounds:.1?}");
+    // Each may hold half a megabyte back, and has come to that by the third round.
+    assert!(rounds[4] < rounds[2] + 15.0, "MB with 200 that follow, one round after another: {rounds:.1?}");
 
     // What they did not get they were told of, but for lines from before they followed.
     let begun = fs::read_to_string(&log).expect("the log").matches("number=00000000").count() as u64;
