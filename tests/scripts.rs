@@ -26,12 +26,18 @@ fn arguments(command: &str, operation: &str, point: &str) -> Option<Vec<String>>
         | "app:package:list"
         | "maintenance:status"
         | "maintenance:windows"
+        | "smtp:show"
+        | "smtp:queue"
         | "shell" => &[],
         "backup:restore" => &[point, "--dry-run"],
         "deploy" | "upgrade" | "upgrade:source" | "upgrade:rolling" => &["--reference=1.0.1", "--dry-run"],
         "app:package:build" | "app:package:upgrade" | "app:package:deploy" => &["1.0.1", "--dry-run"],
         "backup:create" | "maintenance:on" | "maintenance:off" | "emergency:on" | "emergency:off"
         | "release:rollback" => &["--dry-run"],
+        "smtp:relay:set" => &["main", "--host=smtp.example.com", "--dry-run"],
+        "smtp:relay:remove" => &["main", "--dry-run"],
+        "smtp:test" => &["--to=ann@example.com", "--dry-run"],
+        "smtp:whitelist" => &["show"],
         _ if command.starts_with("service:status") => &[],
         _ if command.starts_with("service:") => &["--dry-run"],
         _ => return None,
@@ -65,8 +71,9 @@ fn every_command_works_without_a_terminal_and_into_a_closed_pipe() {
         cli.command.args(&arguments);
         let answer = cli.run();
         assert!(!answer.text().contains('\u{1b}'), "no escape codes: {arguments:?} {answer:#?}");
-        // Some are refused here: an application is there, there is no package, no earlier release, no queue, no service.
-        let refused = ["deploy", "app:package:deploy", "release:rollback", "queue:list", "service:"];
+        // Some are refused here: an application is there; there is no package, no earlier release, no queue, no service, and
+        // no mail node.
+        let refused = ["deploy", "app:package:deploy", "release:rollback", "queue:list", "service:", "smtp:"];
         let name = arguments.first().map_or("", String::as_str);
         if !refused.iter().any(|refused| name.starts_with(refused)) {
             assert_eq!(answer.code, 0, "{arguments:?}: {answer:#?}");
