@@ -21,6 +21,8 @@ mod silence;
 mod source;
 mod watch;
 
+use std::path::Path;
+
 use orocloud_protocol::node::{Phase, Probe, StepAction, StepAnswer};
 use orocloud_protocol::{CallError, CallId, ErrorKind, NodeName, NodeRole};
 use serde_json::Value;
@@ -143,12 +145,25 @@ pub async fn run(
     run_here(context, phase, action).await.map_err(|error| {
         let environment = &context.node.config.environment;
         let database = environment.with_role(NodeRole::Db).next().map(|node| &node.name);
+        let state = &context.node.config.state;
+        // Some programs say only that they cannot write.
+        let error = match is_full(state) && error.kind == ErrorKind::Failed {
+            true => error.because(format!("no space left on the disk of {}", state.display())),
+            false => error,
+        };
         naming_full_disk(error, &context.node.config.node, database)
     })
 }
 
 fn make_room(node: &NodeName) -> String {
     format!("make room on {node}: orocloud-cli status shows its disks")
+}
+
+/// With less than this a program can write next to nothing.
+const NOTHING: u64 = 64 * 1024;
+
+fn is_full(folder: &Path) -> bool {
+    rustix::fs::statvfs(folder).is_ok_and(|disk| disk.f_bavail.saturating_mul(disk.f_frsize) < NOTHING)
 }
 
 /// Each program says in words of its own that a disk is full, and none what to do then.
