@@ -8,8 +8,7 @@ use jiff::tz::TimeZone;
 use orocloud_protocol::Label;
 use orocloud_protocol::backup::{self, PastRestore, PointOnWindow, RecoveryPoint, Stretch, WindowAnswer};
 
-use super::call::Finished;
-use super::restore::show_dry_run;
+use super::restore::carry_out;
 use super::{Context, Outcome, Run};
 use crate::cli::{FormatArgs, ListArgs, OperationArgs, duration, moment};
 use crate::output::progress::bytes;
@@ -43,20 +42,9 @@ impl Run for Create {
             keep_for: self.keep_for.map(|keep| keep.as_secs()),
             options: self.operation.options(),
         };
-        if self.operation.dry_run {
-            return show_dry_run::<backup::Create>(context, &params);
-        }
-        match context.operation::<backup::Create>(&params, &self.operation)? {
-            Finished::Detached => Ok(0),
-            Finished::Answer(point, took) => {
-                if context.ui.format == Format::Json {
-                    context.ui.json(&point)?;
-                } else {
-                    context.ui.line(&format!("Recovery point: {}", point.name))?;
-                }
-                Ok(context.succeeded(took))
-            }
-        }
+        carry_out::<backup::Create>(context, &params, &self.operation, |ui, point| {
+            ui.line(&format!("Recovery point: {}", point.name))
+        })
     }
 }
 

@@ -4,9 +4,8 @@ use clap::{Args, Parser};
 use orocloud_protocol::package::{self, DeployMode, StoredPackage};
 use orocloud_protocol::{Label, PackageTag, Reference};
 
-use super::call::Finished;
 use super::deploy::ask_for_reference;
-use super::restore::show_dry_run;
+use super::restore::carry_out;
 use super::{Context, Outcome, Run, upgrade};
 use crate::cli::{FormatArgs, ListArgs, OperationArgs, moment};
 use crate::output::progress::bytes;
@@ -69,20 +68,9 @@ impl Run for Build {
             skip_assets_build,
             options: self.operation.options(),
         };
-        if self.operation.dry_run {
-            return show_dry_run::<package::Build>(context, &params);
-        }
-        match context.operation::<package::Build>(&params, &self.operation)? {
-            Finished::Detached => Ok(0),
-            Finished::Answer(built, took) => {
-                if context.ui.format == Format::Json {
-                    context.ui.json(&built)?;
-                } else {
-                    context.ui.line(&format!("Application package {} is ready.", built.tag))?;
-                }
-                Ok(context.succeeded(took))
-            }
-        }
+        carry_out::<package::Build>(context, &params, &self.operation, |ui, built| {
+            ui.line(&format!("Application package {} is ready.", built.tag))
+        })
     }
 }
 

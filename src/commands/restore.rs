@@ -195,6 +195,28 @@ fn attach(context: &mut Context, id: CallId) -> Result<Option<u8>, Failure> {
     }
 }
 
+/// Runs an operation and shows its answer, to people by `show`; or shows what it would do.
+pub fn carry_out<C: Call>(
+    context: &mut Context,
+    params: &C::Params,
+    operation: &OperationArgs,
+    show: impl FnOnce(&mut Ui, &C::Answer) -> std::io::Result<()>,
+) -> Outcome {
+    if operation.dry_run {
+        return show_dry_run::<C>(context, params);
+    }
+    match context.operation::<C>(params, operation)? {
+        Finished::Detached => Ok(0),
+        Finished::Answer(answer, took) => {
+            match context.ui.format {
+                Format::Json => context.ui.json(&answer)?,
+                _ => show(&mut context.ui, &answer)?,
+            }
+            Ok(context.succeeded(took))
+        }
+    }
+}
+
 /// Shows what an operation would do.
 pub fn show_dry_run<C: Call>(context: &mut Context, params: &C::Params) -> Outcome {
     let plan = context.plan::<C>(params)?;

@@ -12,9 +12,8 @@ use orocloud_protocol::smtp::{
 };
 use orocloud_protocol::{Call, CallError, MailAddress, MailDomain, MailHost, MailUser, RelayName};
 
-use super::call::Finished;
 use super::deploy::read_password;
-use super::restore::show_dry_run;
+use super::restore::carry_out;
 use super::{Context, Outcome, Run};
 use crate::cli::{FormatArgs, ListArgs, OperationArgs, moment};
 use crate::output::table::{column, draw};
@@ -132,22 +131,11 @@ impl Run for RelaySet {
             probe_to: self.probe_to,
             options: self.operation.options(),
         };
-        if self.operation.dry_run {
-            return show_dry_run::<smtp::RelaySet>(context, &params);
-        }
-        match context.operation::<smtp::RelaySet>(&params, &self.operation)? {
-            Finished::Detached => Ok(0),
-            Finished::Answer(answer, took) => {
-                if context.ui.format == Format::Json {
-                    context.ui.json(&answer)?;
-                } else {
-                    show_stages(&mut context.ui, &answer.stages)?;
-                    let smtp::RelayInfo { name, host, port, .. } = &answer.relay;
-                    context.ui.line(&format!("Mail goes by {name} ({host}:{port}) now"))?;
-                }
-                Ok(context.succeeded(took))
-            }
-        }
+        carry_out::<smtp::RelaySet>(context, &params, &self.operation, |ui, answer| {
+            show_stages(ui, &answer.stages)?;
+            let RelayInfo { name, host, port, .. } = &answer.relay;
+            ui.line(&format!("Mail goes by {name} ({host}:{port}) now"))
+        })
     }
 }
 
@@ -258,21 +246,10 @@ fn change<C: Call<Answer = ChangedAnswer>>(
     params: &C::Params,
     operation: &OperationArgs,
 ) -> Outcome {
-    if operation.dry_run {
-        return show_dry_run::<C>(context, params);
-    }
-    match context.operation::<C>(params, operation)? {
-        Finished::Detached => Ok(0),
-        Finished::Answer(answer, took) => {
-            if context.ui.format == Format::Json {
-                context.ui.json(&answer)?;
-            } else {
-                show_relays(&mut context.ui, &answer.relays)?;
-                context.ui.line(&reached(&answer.recipients))?;
-            }
-            Ok(context.succeeded(took))
-        }
-    }
+    carry_out::<C>(context, params, operation, |ui, answer| {
+        show_relays(ui, &answer.relays)?;
+        ui.line(&reached(&answer.recipients))
+    })
 }
 
 /// Send one message and follow it to the relay that takes it, or try one relay
@@ -307,25 +284,14 @@ impl Run for Test {
             relay: self.relay,
             options: self.operation.options(),
         };
-        if self.operation.dry_run {
-            return show_dry_run::<smtp::Test>(context, &params);
-        }
-        match context.operation::<smtp::Test>(&params, &self.operation)? {
-            Finished::Detached => Ok(0),
-            Finished::Answer(answer, took) => {
-                match &answer {
-                    _ if context.ui.format == Format::Json => context.ui.json(&answer)?,
-                    TestAnswer::Tried(stages) => show_stages(&mut context.ui, stages)?,
-                    TestAnswer::Sent(sent) => {
-                        let (relay, said) = (escape::strip(&sent.relay), escape::strip(&sent.said));
-                        let line = format!("{relay} took it after {} ms: {said}", sent.took_ms);
-                        context.ui.line(&line)?;
-                        context.ui.line(&format!("Postfix's id: {}", escape::strip(&sent.queue_id)))?;
-                    }
-                }
-                Ok(context.succeeded(took))
+        carry_out::<smtp::Test>(context, &params, &self.operation, |ui, answer| match answer {
+            TestAnswer::Tried(stages) => show_stages(ui, stages),
+            TestAnswer::Sent(sent) => {
+                let (relay, said) = (escape::strip(&sent.relay), escape::strip(&sent.said));
+                ui.line(&format!("{relay} took it after {} ms: {said}", sent.took_ms))?;
+                ui.line(&format!("Postfix's id: {}", escape::strip(&sent.queue_id)))
             }
-        }
+        })
     }
 }
 
