@@ -7,7 +7,8 @@ use orocloud_protocol::{CallError, EventBody, NoteLevel};
 use tokio::time::Instant;
 
 use super::Circumstances;
-use super::plain::{POLL, Plain};
+use super::plain::Plain;
+use super::replay::POLL;
 
 /// Segments that a stop archives in no time.
 const FEW: i64 = 2;

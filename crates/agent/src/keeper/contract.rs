@@ -45,6 +45,7 @@ impl<'a> Restore<'a> {
         assert!(matches!(keeper.probe_aside(copy).await.unwrap(), Probe::Done(_)));
         keeper.replay(copy, marker.lsn.as_deref(), &self.around()).await.unwrap();
         assert!(matches!(keeper.probe_replay(copy).await.unwrap(), Probe::Done(_)));
+        assert!(self.rig.copies_are_private());
         let tables = keeper.look(copy, &self.around()).await.unwrap();
         let orders = tables.iter().find(|table| table.table == "orders").unwrap();
         (orders.then, orders.now)

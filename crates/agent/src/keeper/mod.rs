@@ -6,6 +6,8 @@
 mod archive;
 mod folders;
 mod plain;
+mod replay;
+mod room;
 mod rows;
 mod swap;
 

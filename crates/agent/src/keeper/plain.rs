@@ -2,31 +2,29 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
 
 use jiff::Timestamp;
 use orocloud_protocol::backup::TableRows;
 use orocloud_protocol::node::{
     Accepted, AsideCopy, AsideOrigin, KeptFolder, Marker, Probe, ReplayTarget, Replayed,
 };
-use orocloud_protocol::{CallError, CallId, ContentHash, EventBody, NodeName, Unit};
+use orocloud_protocol::{CallError, CallId, ContentHash};
 use serde_json::to_value;
-use tokio::time::Instant;
 use tokio_postgres::Client;
 
 use super::folders::{AsideNote, Beside, Folders, KeptNote, short};
+use super::replay::{end_recovery, wait_for_target, without_recovery_settings};
+use super::room::{enough_room, room_to_go_on};
 use super::rows::compare;
 use super::swap::swapped;
 use super::{Circumstances, Health};
 use crate::engines::pgbackrest::{PgBackRest, RestoreOrder};
 use crate::engines::postgres::{
-    ClusterState, Control, Copies, Copy, CopyOrder, Identity, Room, Server, archived_marker, count_rows,
-    free, timestamp_of,
+    ClusterState, Control, Copies, Copy, CopyOrder, Identity, Room, Server, archived_marker, count_rows, free,
 };
 use crate::environment::Database;
 use crate::nodes::NodeRef;
 use crate::process::Account;
-use crate::rules::wal::{DEFAULT_SEGMENT_SIZE, Lsn};
 
 /// One server of this node.
 #[derive(Clone, Copy, Debug)]
@@ -34,12 +32,6 @@ pub struct Plain<'a> {
     pub(super) node: &'a NodeRef,
     pub(super) config: &'a Database,
 }
-
-/// What is left free on the file system beyond the size of the copy itself, for the WAL that is replayed.
-const SPARE_BYTES: u64 = 256 * 1024 * 1024;
-
-/// How often a copy is asked how far it is.
-pub(super) const POLL: Duration = Duration::from_millis(25);
 
 impl<'a> Plain<'a> {
     pub(super) fn new(node: &'a NodeRef, config: &'a Database) -> Self {
@@ -408,117 +400,6 @@ impl<'a> Plain<'a> {
     }
 }
 
-/// What a server takes of its disk at once: it falls where it cannot make its next segment.
-const GOING_ON: u64 = 2 * DEFAULT_SEGMENT_SIZE;
-
-fn room_to_go_on(free: u64, node: &NodeName, wal: &Path) -> Result<(), CallError> {
-    if free >= GOING_ON {
-        return Ok(());
-    }
-    Err(CallError::failed(format!(
-        "no space left for the database on {node}: {} MB free at {}, and closing a segment takes up to {} MB",
-        free / 1_000_000,
-        wal.display(),
-        GOING_ON / 1_000_000
-    ))
-    .hint(format!("make room on {node}: orocloud-cli status shows its disks")))
-}
-
-/// Refuses when the copy would fill the file system.
-fn enough_room(room: &Room, config: &Database) -> Result<(), CallError> {
-    let needed = room.data_bytes.saturating_add(SPARE_BYTES);
-    if room.free_bytes >= needed {
-        return Ok(());
-    }
-    let parent = config.data.parent().unwrap_or(Path::new("/"));
-    Err(CallError::refused(format!(
-        "a copy of the database needs {} MB, and {} has {} MB free",
-        needed / 1_000_000,
-        parent.display(),
-        room.free_bytes / 1_000_000
-    ))
-    .hint("make room there, for instance by letting an undo go: what is kept is listed by orocloud-cli backup:window"))
-}
-
-/// Waits until the copy stands at its target: paused, and because it reached it.
-async fn wait_for_target(
-    copy: &Copy,
-    timeline: u32,
-    until: Option<&str>,
-    around: &Circumstances<'_>,
-) -> Result<Replayed, CallError> {
-    let mut client = copy.ready(around.cancel).await?;
-    let end: Option<Lsn> = until.and_then(|lsn| lsn.parse().ok());
-    let mut first: Option<Lsn> = None;
-    let mut shown = 0;
-    let mut paused_since: Option<Instant> = None;
-    loop {
-        if around.cancel.is_cancelled() {
-            return Err(crate::engines::postgres::cancelled());
-        }
-        if copy.has_ended() {
-            return Err(copy.failure("the copy of the database stopped before it reached the target"));
-        }
-        let row = client
-            .query_one(
-                "select pg_is_in_recovery(), pg_get_wal_replay_pause_state(), pg_last_wal_replay_lsn()::text, \
-                 (extract(epoch from pg_last_xact_replay_timestamp()) * 1000000)::bigint",
-                &[],
-            )
-            .await;
-        let Ok(row) = row else {
-            // It ends, or let us go as it became consistent anew.
-            tokio::time::sleep(POLL).await;
-            client = copy.ready(around.cancel).await?;
-            continue;
-        };
-        if !row.get::<_, bool>(0) {
-            return Err(copy.failure("the copy of the database ended its recovery by itself"));
-        }
-        let lsn: String = row.get::<_, Option<String>>(2).unwrap_or_default();
-        if row.get::<_, &str>(1) == "paused" {
-            if copy.stopping().is_some() {
-                return Ok(Replayed { lsn, last_transaction_at: timestamp_of(row.get(3)), timeline });
-            }
-            // The log's line may come a moment later than the state.
-            let since = *paused_since.get_or_insert_with(Instant::now);
-            if since.elapsed() > Duration::from_secs(5) {
-                return Err(copy.failure("the replay paused before it reached the target"));
-            }
-        }
-        if let (Ok(at), Some(end)) = (lsn.parse::<Lsn>(), end) {
-            let from = *first.get_or_insert(at);
-            let done = at.0.saturating_sub(from.0);
-            if done > shown {
-                shown = done;
-                let total = Some(end.0.saturating_sub(from.0).max(done));
-                around.events.emit(EventBody::Progress {
-                    done,
-                    total,
-                    unit: Unit::Bytes,
-                    step: None,
-                    node: None,
-                });
-            }
-        }
-        tokio::time::sleep(POLL).await;
-    }
-}
-
-/// Lets a copy that stands at its target go live on a timeline of its own.
-async fn end_recovery(copy: &Copy, client: &Client) -> Result<(), CallError> {
-    let failed =
-        |error: tokio_postgres::Error| copy.failure("the recovery of the copy does not end").because(error);
-    client.execute("select pg_wal_replay_resume()", &[]).await.map_err(failed)?;
-    loop {
-        let row = client.query_one("select pg_is_in_recovery()", &[]).await.map_err(failed)?;
-        if !row.get::<_, bool>(0) {
-            return Ok(());
-        }
-        tokio::time::sleep(POLL).await;
-    }
-}
-
 /// The timeline that a server writes on.
 pub(super) async fn timeline_of(client: &Client) -> Result<u32, String> {
     let row = client
@@ -529,71 +410,6 @@ pub(super) async fn timeline_of(client: &Client) -> Result<u32, String> {
     u32::from_str_radix(&hex, 16).map_err(|error| error.to_string())
 }
 
-/// Takes out what pgBackRest appended for the recovery, and nothing that was set before.
-fn without_recovery_settings(text: &str) -> String {
-    const HEADING: &str = "# Recovery settings generated by pgBackRest";
-    let lines: Vec<&str> = text.lines().collect();
-    let Some(heading) = lines.iter().rposition(|line| line.starts_with(HEADING)) else {
-        return text.to_owned();
-    };
-    let ours = |line: &str| {
-        let name = line.split('=').next().unwrap_or(line).trim();
-        name == "archive_mode" || name == "restore_command" || name.starts_with("recovery_target")
-    };
-    lines
-        .iter()
-        .enumerate()
-        .filter(|(index, line)| *index < heading || (*index > heading && !ours(line)))
-        .map(|(_, line)| format!("{line}\n"))
-        .collect()
-}
-
 fn value<T: serde::Serialize>(of: &T) -> Result<serde_json::Value, CallError> {
     to_value(of).map_err(|error| CallError::internal(error.to_string()))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_what_the_restore_appended_is_taken_out() {
-        let text = "# Do not edit this file manually!\n\
-            archive_mode = 'on'\n\
-            work_mem = '8MB'\n\
-            \n\
-            # Recovery settings generated by pgBackRest restore on 2026-11-24 16:57:26\n\
-            archive_mode = 'off'\n\
-            restore_command = 'pgbackrest archive-get %f \"%p\"'\n\
-            recovery_target_time = '2026-11-24 16:57:25.443822+00'\n\
-            recovery_target_timeline = '1'\n";
-        let cleaned = without_recovery_settings(text);
-        assert_eq!(cleaned, "# Do not edit this file manually!\narchive_mode = 'on'\nwork_mem = '8MB'\n\n");
-        assert_eq!(without_recovery_settings(&cleaned), cleaned);
-    }
-
-    #[test]
-    fn too_little_room_is_named_with_its_numbers() {
-        let config = Database {
-            service: String::new(),
-            data: "/data/main".into(),
-            bin: PathBuf::new(),
-            socket_dir: PathBuf::new(),
-            port: 0,
-            superuser: String::new(),
-            name: String::new(),
-            pgbackrest_config: PathBuf::new(),
-            stanza: String::new(),
-            process_max: 1,
-        };
-        let room = Room { data_bytes: 1_000_000_000, free_bytes: 500_000_000, obstacles: Vec::new() };
-        let wal = Path::new("/data/main/pg_wal");
-        let node = "db1".parse().unwrap();
-        assert!(room_to_go_on(40_000_000, &node, wal).is_ok());
-        let error = room_to_go_on(9_999_999, &node, wal).unwrap_err();
-        assert!(error.message.contains("on db1: 9 MB free at /data/main/pg_wal"), "{error}");
-        let error = enough_room(&room, &config).unwrap_err();
-        assert!(error.message.contains("needs 1268 MB, and /data has 500 MB free"), "{error}");
-        assert!(enough_room(&Room { free_bytes: 2_000_000_000, ..room }, &config).is_ok());
-    }
 }

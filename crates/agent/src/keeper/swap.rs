@@ -12,7 +12,8 @@ use tokio::time::Instant;
 
 use super::Circumstances;
 use super::folders::{Done, KeptNote};
-use super::plain::{POLL, Plain, timeline_of};
+use super::plain::{Plain, timeline_of};
+use super::replay::POLL;
 use crate::engines::pgbackrest::PgBackRest;
 use crate::engines::postgres::{ClusterState, Control, Identity};
 use crate::process::Account;

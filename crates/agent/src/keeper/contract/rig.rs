@@ -108,6 +108,22 @@ impl Rig {
         self.folder.path().join("pg/main").display().to_string()
     }
 
+    /// Whether there is a copy that runs, and each has no address and a socket away from the live one
+    /// (`postmaster.pid`: pid, folder, start, port, folder of the socket, address).
+    pub(crate) fn copies_are_private(&self) -> bool {
+        let live = self.folder.path().join("run").display().to_string();
+        let folders = std::fs::read_dir(self.folder.path().join("pg")).unwrap().flatten();
+        let copies: Vec<String> = folders
+            .filter(|folder| folder.file_name() != "main")
+            .filter_map(|folder| std::fs::read_to_string(folder.path().join("postmaster.pid")).ok())
+            .collect();
+        let private = |copy: &String| {
+            let line = |number: usize| copy.lines().nth(number).unwrap_or_default().trim();
+            line(4) != live && line(5).is_empty()
+        };
+        !copies.is_empty() && copies.iter().all(private)
+    }
+
     fn server(&self) -> Server {
         Server { socket_dir: self.folder.path().join("run"), port: 5432, superuser: "postgres".into() }
     }
