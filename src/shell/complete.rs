@@ -19,6 +19,8 @@ pub enum Source {
     Nodes,
     /// Operations of late.
     Operations,
+    /// Packages of the project.
+    Packages,
     /// Recovery points.
     Points,
     /// Queues of messages.
@@ -186,6 +188,7 @@ fn of_argument(argument: &Arg, values: &mut impl FnMut(Source) -> Vec<String>) -
         "NAME" => values(Source::Environments),
         "NODE" => values(Source::Nodes),
         "OPERATION" => values(Source::Operations),
+        "PACKAGE" => values(Source::Packages),
         "POINT" => values(Source::Points),
         "QUEUE|NODE" => [Source::Queues, Source::Nodes].into_iter().flat_map(values).collect(),
         "RELEASE" => values(Source::Releases),
@@ -205,6 +208,7 @@ mod tests {
             Source::Logs => vec!["app".into(), "nginx".into(), "nginx".into()],
             Source::Nodes => vec!["web1".into(), "web2".into()],
             Source::Operations => vec!["01JDFZ8T6G0000000000000000".into()],
+            Source::Packages => vec!["spring".into(), "1.0.1".into()],
             Source::Queues => vec!["oro.default".into(), "oro.mail".into()],
             Source::VirtualHosts => vec!["/".into(), "oro".into(), "oro".into()],
             Source::Releases => vec!["20261124103200".into()],
@@ -230,6 +234,7 @@ mod tests {
             ("backup:list --format=c", 21, &["csv "]),
             ("backup:list --format j", 21, &["json "]),
             ("status --format=j", 16, &["json "]),
+            ("app:package:deploy sp", 19, &["spring "]),
             ("release:rollback ", 17, &["20261124103200 "]),
             ("service:stop:consumer oro.m", 22, &["oro.mail "]),
             ("service:restart ", 16, &["oro.default ", "oro.mail ", "web1 ", "web2 "]),

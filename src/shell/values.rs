@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
-use orocloud_protocol::{Page, backup, environment, log, queue, release};
+use orocloud_protocol::{Page, backup, environment, log, package, queue, release};
 
 use super::complete::Source;
 use crate::commands::Context;
@@ -47,6 +47,9 @@ fn ask(source: Source, context: &mut Context) -> Option<Vec<String>> {
         }
         Source::Operations => {
             texts(context.peek::<log::List>(&log::ListParams { page })?.items, |operation| operation.id)
+        }
+        Source::Packages => {
+            texts(context.peek::<package::List>(&package::ListParams { page })?.items, |item| item.tag)
         }
         Source::Queues => texts(context.peek::<queue::List>(&queues(page))?.items, |queue| queue.name),
         Source::VirtualHosts => texts(context.peek::<queue::List>(&queues(page))?.items, |queue| queue.vhost),
