@@ -8,7 +8,7 @@ use jiff::tz::TimeZone;
 use orocloud_protocol::Label;
 use orocloud_protocol::backup::{self, PastRestore, PointOnWindow, RecoveryPoint, Stretch, WindowAnswer};
 
-use super::restore::carry_out;
+use super::call::carry_out;
 use super::{Context, Outcome, Run};
 use crate::cli::{FormatArgs, ListArgs, OperationArgs, duration, moment};
 use crate::output::progress::bytes;

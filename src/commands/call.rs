@@ -1,5 +1,6 @@
 //! How commands make calls: queries, streams and operations, each with what a person sees meanwhile.
 
+mod carry_out;
 mod kept;
 
 use std::io;
@@ -20,6 +21,8 @@ use crate::config::{Config, Sources};
 use crate::connection::{CallFailure, Client, Ending, Flow, Outgoing, Resume, Signals, Watcher};
 use crate::output::progress::Progress;
 use crate::output::{Failure, Format, Ui};
+
+pub use carry_out::{carry_out, show_dry_run};
 
 /// What a command works with.
 pub struct Context {

@@ -5,8 +5,8 @@ use std::io::{BufRead, Read};
 use clap::Parser;
 use orocloud_protocol::{CallError, Reference, Secret, deploy};
 
-use super::call::Finished;
-use super::{Context, Outcome, Run, restore::show_dry_run};
+use super::call::{Finished, show_dry_run};
+use super::{Context, Outcome, Run};
 use crate::cli::{FormatArgs, OperationArgs};
 use crate::output::{Failure, Format, escape};
 

@@ -7,8 +7,7 @@ use jiff::tz::TimeZone;
 use orocloud_protocol::maintenance::{self, MaintenancePage, ModeAnswer, NodePage, StatusAnswer};
 use orocloud_protocol::{Call, Label};
 
-use super::call::Finished;
-use super::restore::show_dry_run;
+use super::call::{Finished, show_dry_run};
 use super::{Context, Outcome, Run};
 use crate::cli::{FormatArgs, OperationArgs, duration, moment};
 use crate::output::{Format, Ui, escape};

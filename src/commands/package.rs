@@ -4,8 +4,8 @@ use clap::{Args, Parser};
 use orocloud_protocol::package::{self, DeployMode, StoredPackage};
 use orocloud_protocol::{Label, PackageTag, Reference};
 
+use super::call::carry_out;
 use super::deploy::ask_for_reference;
-use super::restore::carry_out;
 use super::{Context, Outcome, Run, upgrade};
 use crate::cli::{FormatArgs, ListArgs, OperationArgs, moment};
 use crate::output::progress::bytes;

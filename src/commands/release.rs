@@ -4,8 +4,8 @@ use clap::Parser;
 use orocloud_protocol::ReleaseName;
 use orocloud_protocol::release::{self, Release};
 
-use super::call::Finished;
-use super::{Context, Outcome, Run, restore::show_dry_run};
+use super::call::{Finished, show_dry_run};
+use super::{Context, Outcome, Run};
 use crate::cli::{FormatArgs, ListArgs, OperationArgs, moment};
 use crate::output::table::{Column, column};
 use crate::output::{Format, escape};

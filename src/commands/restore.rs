@@ -6,9 +6,9 @@ use clap::{ArgGroup, Parser};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use orocloud_protocol::backup::{self, RestoreAnswer, RestoreParams, RestoreScope, RestoreTarget, TableRows};
-use orocloud_protocol::{Call, CallError, CallId, EnvironmentName, ErrorKind, Plan, PointName, log};
+use orocloud_protocol::{Call, CallError, CallId, EnvironmentName, ErrorKind, PointName, log};
 
-use super::call::{Context, Finished, Streamed};
+use super::call::{Context, Finished, Streamed, show_dry_run};
 use super::{Outcome, Run, operation};
 use crate::cli::{ConfirmArgs, FormatArgs, OperationArgs, duration, moment};
 use crate::connection::Resume;
@@ -193,51 +193,6 @@ fn attach(context: &mut Context, id: CallId) -> Result<Option<u8>, Failure> {
         Err(Failure::Call(error)) if error.kind == ErrorKind::NotFound => Ok(None),
         Err(failure) => Err(failure),
     }
-}
-
-/// Runs an operation and shows its answer, to people by `show`; or shows what it would do.
-pub fn carry_out<C: Call>(
-    context: &mut Context,
-    params: &C::Params,
-    operation: &OperationArgs,
-    show: impl FnOnce(&mut Ui, &C::Answer) -> std::io::Result<()>,
-) -> Outcome {
-    if operation.dry_run {
-        return show_dry_run::<C>(context, params);
-    }
-    match context.operation::<C>(params, operation)? {
-        Finished::Detached => Ok(0),
-        Finished::Answer(answer, took) => {
-            match context.ui.format {
-                Format::Json => context.ui.json(&answer)?,
-                _ => show(&mut context.ui, &answer)?,
-            }
-            Ok(context.succeeded(took))
-        }
-    }
-}
-
-/// Shows what an operation would do.
-pub fn show_dry_run<C: Call>(context: &mut Context, params: &C::Params) -> Outcome {
-    let plan = context.plan::<C>(params)?;
-    if context.ui.format == Format::Json {
-        context.ui.json(&plan)?;
-        return Ok(0);
-    }
-    show_steps(&mut context.ui, &plan)?;
-    context.ui.show_plan(&plan);
-    context.ui.note("This was a dry run: nothing was changed.");
-    Ok(0)
-}
-
-fn show_steps(ui: &mut Ui, plan: &Plan) -> std::io::Result<()> {
-    for step in &plan.steps {
-        let mark = if step.point_of_no_return { "  ← from here on it is finished, not undone" } else { "" };
-        let usual =
-            step.usual_ms.map_or_else(String::new, |usual| format!("  usually {}", duration::took(usual)));
-        ui.line(&format!("{} [{}]{usual}{mark}", escape::strip(&step.step), step.node))?;
-    }
-    Ok(())
 }
 
 fn show_preview(ui: &mut Ui, answer: &RestoreAnswer) -> std::io::Result<()> {

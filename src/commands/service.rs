@@ -6,8 +6,7 @@ use orocloud_protocol::service::{
 };
 use orocloud_protocol::{Call, QueueName};
 
-use super::call::Finished;
-use super::restore::show_dry_run;
+use super::call::{Finished, show_dry_run};
 use super::{Context, Outcome, Run};
 use crate::cli::{FormatArgs, OperationArgs};
 use crate::output::Format;

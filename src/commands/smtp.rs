@@ -12,8 +12,8 @@ use orocloud_protocol::smtp::{
 };
 use orocloud_protocol::{Call, CallError, MailAddress, MailDomain, MailHost, MailUser, RelayName};
 
+use super::call::carry_out;
 use super::deploy::read_password;
-use super::restore::carry_out;
 use super::{Context, Outcome, Run};
 use crate::cli::{FormatArgs, ListArgs, OperationArgs, moment};
 use crate::output::table::{column, draw};

@@ -6,9 +6,9 @@ use clap::{Args, Parser};
 use orocloud_protocol::upgrade::{self, UpgradeAnswer, UpgradeParams};
 use orocloud_protocol::{Call, Label, Reference};
 
-use super::call::Finished;
+use super::call::{Finished, show_dry_run};
 use super::deploy::ask_reference;
-use super::{Context, Outcome, Run, restore::show_dry_run};
+use super::{Context, Outcome, Run};
 use crate::cli::{FormatArgs, OperationArgs, duration};
 use crate::output::{Failure, Format, escape};
 
