@@ -274,12 +274,21 @@ fn builds_that_fail_and_references_that_move() {
     );
     as_before(&shop, "a build that fails");
 
-    // Scripts that build assets are told when nobody wants them built.
-    let tells = composer("echo assets: ${OROCLOUD_SKIP_ASSETS_BUILD:-built}");
-    branch(&shop, "assets", &[("composer.json", &tells)]);
+    // Composer's scripts build the assets, and every node gets them; they are told when nobody wants them built.
+    let builds = composer(
+        "mkdir public/build; echo assets: ${OROCLOUD_SKIP_ASSETS_BUILD:-built} | tee public/build/app.css",
+    );
+    branch(&shop, "assets", &[("composer.json", &builds)]);
     let build = ["app:package:build", "assets", "--skip-assets-build", "-n", "-v"];
     let built = shop.cli("developer", build).succeeds();
     assert!(built.stderr.contains("assets: 1"), "{built:#?}");
+    for mode in ["upgrade:source", "upgrade:rolling"] {
+        shop.cli("developer", [mode, "--reference=assets", "-n"]).succeeds();
+        for node in ["web1", "web2"] {
+            let asset = shop.release_on(node).expect("a release").join("public/build/app.css");
+            assert_eq!(fs::read_to_string(asset).expect("the asset"), "assets: built\n", "{mode}: {node}");
+        }
+    }
 
     // What was fetched is what is built and served, wherever the branch goes meanwhile.
     let folder = tempfile::tempdir().expect("a folder");

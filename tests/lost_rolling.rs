@@ -1,6 +1,8 @@
 //! Rolling upgrades that lose a web node, the coordinator or the load balancer, or meet a node that lies: each is named,
 //! visitors get one version, and the next run heals.
 
+use std::io::{Read as _, Write as _};
+use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -48,7 +50,11 @@ fn nodes_lost_in_a_rolling_upgrade_are_named_and_healed_by_the_next_run() {
 
 #[test]
 fn a_load_balancer_started_anew_and_nodes_that_lie_in_a_rolling_upgrade() {
-    let shop = impatient(Vec::new());
+    let folder = tempfile::tempdir().expect("a folder");
+    let mode = std::os::unix::fs::PermissionsExt::from_mode(0o777);
+    std::fs::set_permissions(folder.path(), mode).expect("open to all");
+    let failpoint = folder.path().join("failpoint");
+    let shop = impatient(vec![("OROCLOUD_FAILPOINT_FILE".into(), failpoint.display().to_string())]);
     shop.deploy("1.0.0");
 
     // While it waits for slow answers of the first node.
@@ -86,6 +92,31 @@ fn a_load_balancer_started_anew_and_nodes_that_lie_in_a_rolling_upgrade() {
 
     rolling(&shop, "1.0.1").succeeds();
     healed(&shop, "1.0.1");
+
+    // Once a node is drained, a load balancer that is started anew sends nothing to it either.
+    std::fs::write(&failpoint, "balancer:drain:web1/done wait").expect("a failpoint");
+    let upgrade = rolling(&shop, "1.0.0").spawn();
+    let waits = failpoint.with_extension("waits");
+    wait_for("the drain", || waits.exists());
+    node(&shop, "lb1").restart_service("haproxy").expect("it starts again");
+    wait_for("the other node to be up", || state_of(&shop, "web2").is_some_and(|state| state == "UP"));
+    assert_eq!(state_of(&shop, "web1").as_deref(), Some("DRAIN"));
+    std::fs::remove_file(&waits).expect("it waits");
+    let output = upgrade.wait_with_output().expect("its end");
+    assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
+    healed(&shop, "1.0.0");
+}
+
+/// What HAProxy says of a server, when it answers.
+fn state_of(shop: &Shop, name: &str) -> Option<String> {
+    let mut socket = UnixStream::connect(shop.node_dir("lb1").join("run/haproxy/admin.sock")).ok()?;
+    socket.write_all(b"show stat -1 4 -1\n").ok()?;
+    let mut answer = String::new();
+    socket.read_to_string(&mut answer).ok()?;
+    let mut lines = answer.lines().map(|line| line.split(',').collect::<Vec<_>>());
+    let status = lines.next()?.iter().position(|column| *column == "status")?;
+    let server = lines.find(|fields| fields.get(1) == Some(&name))?;
+    server.get(status).map(|status| (*status).to_owned())
 }
 
 /// An upgrade during which the link of a node is put back, again and again; it does not succeed.

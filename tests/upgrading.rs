@@ -18,6 +18,11 @@ fn code_alone_and_code_with_database() {
     let plan = shop.cli("developer", ["upgrade", "--tag=1.1.0", "--dry-run", "-n"]).succeeds();
     assert!(plan.text().contains("application:upgrade [web1]  ← from here on"), "{plan:#?}");
     assert!(plan.text().contains("web2: 1.0.0 ("), "versions per node: {plan:#?}");
+    assert!(
+        plan.text().contains("the database gets what upgrade_commands of the new release do"),
+        "{plan:#?}"
+    );
+    assert!(plan.text().contains("under the maintenance page"), "{plan:#?}");
     assert_eq!(shop.version_on("web1"), "1.0.0", "a dry run changes nothing");
 
     let source = shop.cli("developer", ["upgrade:source", "--reference=1.0.1", "-n"]).succeeds();
@@ -28,6 +33,7 @@ fn code_alone_and_code_with_database() {
     assert_eq!(shop.sql("select max(version) from schema_version"), "1");
     let plan = shop.cli("developer", ["upgrade:source", "--reference=1.0.1", "--dry-run", "-n"]).succeeds();
     assert!(plan.text().contains("source:build [maint1]  usually "), "known from the last time: {plan:#?}");
+    assert!(plan.text().contains("the database is not touched"), "{plan:#?}");
 
     let upgrade = shop.cli("developer", ["upgrade", "--reference=1.1.0", "-n", "-v"]).succeeds();
     assert!(upgrade.stdout.contains("Recovery point from before: "), "{upgrade:#?}");

@@ -67,6 +67,10 @@ fn nobody_notices_an_upgrade_node_after_node() {
     nobody_notices("upgrade:rolling", &|shop| {
         let plan =
             shop.cli("developer", ["upgrade:rolling", "--reference=1.0.1", "--dry-run", "-n"]).succeeds();
+        assert!(
+            plan.text().contains("by default oro:platform:update, while the old release is served"),
+            "{plan:#?}"
+        );
         let at = |step: &str| plan.text().find(step).unwrap_or_else(|| panic!("{step}: {plan:#?}"));
         assert!(at("balancer:drain:web1") < at("balancer:return:web1"));
         assert!(at("balancer:return:web1") < at("balancer:drain:web2"));
