@@ -101,7 +101,7 @@ _orocloud_cli() {
         service:stop:cron) options="--detach --dry-run --format= --ignore-window --json --operation-id= --timeout= --wait-lock=" ;;
         service:stop:websocket) options="--detach --dry-run --format= --ignore-window --json --operation-id= --timeout= --wait-lock=" ;;
         shell) options="" ;;
-        smtp:queue) options="--format= --json --page= --per-page=" ;;
+        smtp:queue) options="--doubtful --format= --history --json --page= --per-page=" ;;
         smtp:relay:remove) options="--detach --dry-run --format= --ignore-window --json --operation-id= --timeout= --wait-lock=" ;;
         smtp:relay:set) options="--ca-file= --detach --dry-run --format= --host= --ignore-window --json --operation-id= --password-stdin --port= --priority= --probe-from= --probe-to= --timeout= --tls= --user= --wait-lock=" ;;
         smtp:show) options="--format= --json" ;;

@@ -825,6 +825,8 @@ json\t'The call\'s own answer as JSON; messages and errors are JSON lines on std
 csv\t'Comma-separated values with a header, for lists'"
 complete -c orocloud-cli -n "__fish_orocloud_cli_using_subcommand smtp:queue" -s E -l env -d 'Environment to talk to; default: OROCLOUD_ENV, then `default` of the configuration' -r
 complete -c orocloud-cli -n "__fish_orocloud_cli_using_subcommand smtp:queue" -l log -d 'Append a copy of what is printed to FILE, with times and without colours' -r -F
+complete -c orocloud-cli -n "__fish_orocloud_cli_using_subcommand smtp:queue" -l history -d 'What became of the last messages'
+complete -c orocloud-cli -n "__fish_orocloud_cli_using_subcommand smtp:queue" -l doubtful -d 'Only messages that somebody may have got more than once'
 complete -c orocloud-cli -n "__fish_orocloud_cli_using_subcommand smtp:queue" -l json -d 'The same as --format=json'
 complete -c orocloud-cli -n "__fish_orocloud_cli_using_subcommand smtp:queue" -s q -l quiet -d 'Print errors only'
 complete -c orocloud-cli -n "__fish_orocloud_cli_using_subcommand smtp:queue" -s v -l verbose -d 'Print more: -v output of programs, -vv and -vvv more detail'
@@ -832,7 +834,7 @@ complete -c orocloud-cli -n "__fish_orocloud_cli_using_subcommand smtp:queue" -s
 complete -c orocloud-cli -n "__fish_orocloud_cli_using_subcommand smtp:queue" -l ansi -d 'Use colours even without a terminal'
 complete -c orocloud-cli -n "__fish_orocloud_cli_using_subcommand smtp:queue" -l no-ansi -d 'Use no colours; so does the variable NO_COLOR'
 complete -c orocloud-cli -n "__fish_orocloud_cli_using_subcommand smtp:queue" -s V -l version -d 'Print the version, and the agents\' versions as of the last calls; never connects'
-complete -c orocloud-cli -n "__fish_orocloud_cli_using_subcommand smtp:queue" -s h -l help -d 'Print help'
+complete -c orocloud-cli -n "__fish_orocloud_cli_using_subcommand smtp:queue" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c orocloud-cli -n "__fish_orocloud_cli_using_subcommand smtp:relay:remove" -l wait-lock -d 'Wait for a lock that another operation holds, instead of exit code 6 at once' -r
 complete -c orocloud-cli -n "__fish_orocloud_cli_using_subcommand smtp:relay:remove" -l timeout -d 'Stop watching after this time, with exit code 8; the operation goes on' -r
 complete -c orocloud-cli -n "__fish_orocloud_cli_using_subcommand smtp:relay:remove" -l operation-id -d 'Id of the operation, made by you: the same id again attaches instead of starting twice' -r

@@ -20,6 +20,7 @@ mod maintenance;
 mod memory;
 mod newer_format;
 mod packages;
+mod relays;
 mod scripts;
 mod services;
 mod shell;

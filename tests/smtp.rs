@@ -12,12 +12,12 @@ use serde_json::Value;
 
 use crate::support::{Answer, Shop, wait_for};
 
-const SENDER: &str = "shop@example.com";
+pub const SENDER: &str = "shop@example.com";
 
 /// `smtp:relay:set` of a relay that is one of the sandbox's servers.
-struct Server<'a> {
-    shop: &'a Shop,
-    server: &'static str,
+pub struct Server<'a> {
+    pub shop: &'a Shop,
+    pub server: &'static str,
 }
 
 impl Server<'_> {
@@ -25,14 +25,14 @@ impl Server<'_> {
         self.shop.sandbox.node(self.server).expect("a server").address()
     }
 
-    fn password(&self) -> String {
+    pub fn password(&self) -> String {
         let file = self.shop.node_dir(self.server).join("etc/password");
         fs::read_to_string(file).expect("a password").trim().to_owned()
     }
 
     /// Sets it under this name, with these options and this password.
     #[track_caller]
-    fn set(&self, name: &str, more: &[&str], password: &str) -> Answer {
+    pub fn set(&self, name: &str, more: &[&str], password: &str) -> Answer {
         let mut cli = self.shop.cli("operator", ["smtp:relay:set", name, "--format=json"]);
         cli.command
             .arg(format!("--host={}", self.address()))
@@ -169,6 +169,10 @@ fn mail_goes_by_relays_that_were_tried_and_to_whom_it_may() {
     );
 
     whitelist(&shop, &one);
+    let counts = shop.cli("viewer", ["smtp:show", "--format=json"]).succeeds().json()["counts"].clone();
+    for (what, least) in [("sent", 10), ("dropped", 6), ("bounced", 1), ("deferred", 1)] {
+        assert!(counts["hour"][what].as_u64().is_some_and(|count| count >= least), "{what}: {counts}");
+    }
 
     shop.cli("operator", ["smtp:relay:remove", "main"]).succeeds();
     shop.cli("operator", ["smtp:relay:remove", "main"]).ends_with(1);
@@ -233,6 +237,7 @@ fn whitelist(shop: &Shop, one: &Server<'_>) {
     shop.cli("operator", ["smtp:whitelist", "remove", "nobody.example"]).ends_with(1);
     shop.cli("operator", ["smtp:whitelist", "remove", "allowed.example", "bücher.example"]).succeeds();
     assert_eq!(send(shop, "dan@allowed.example").code, 9, "an empty list is not none");
-    shop.cli("operator", ["smtp:whitelist", "clear"]).succeeds();
+    let cleared = shop.cli("operator", ["smtp:whitelist", "clear", "--format=json"]).succeeds().json();
+    assert!(cleared["relays"][0]["last_taken"].is_string(), "{cleared}");
     assert_eq!(send(shop, "dan@example.com").code, 0);
 }

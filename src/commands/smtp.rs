@@ -1,5 +1,7 @@
 //! `smtp:*`: the upstream relays, whom mail reaches, what waits.
 
+mod queue;
+
 use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -7,7 +9,7 @@ use std::path::{Path, PathBuf};
 use clap::{Parser, ValueEnum};
 use jiff::tz::TimeZone;
 use orocloud_protocol::smtp::{
-    self, ChangedAnswer, QueuedMessage, Recipients, RelayInfo, RelayTls, TestAnswer, TriedStage,
+    self, ChangedAnswer, Counts, Outcomes, PutBack, Recipients, RelayInfo, RelayTls, TestAnswer, TriedStage,
     WhitelistChange,
 };
 use orocloud_protocol::{Call, CallError, MailAddress, MailDomain, MailHost, MailUser, RelayName};
@@ -15,17 +17,20 @@ use orocloud_protocol::{Call, CallError, MailAddress, MailDomain, MailHost, Mail
 use super::call::carry_out;
 use super::deploy::read_password;
 use super::{Context, Outcome, Run};
-use crate::cli::{FormatArgs, ListArgs, OperationArgs, moment};
+use crate::cli::{FormatArgs, OperationArgs, moment};
 use crate::output::table::{column, draw};
 use crate::output::{Format, Ui, escape};
+
+pub use queue::Queue;
 
 /// No file of authorities is longer, in bytes.
 const LONGEST_AUTHORITY: u64 = 256 * 1024;
 
 /// Show the SMTP relays that mail leaves by, and whom it reaches
 ///
-/// The best relay comes first. When it last took a message, and what went wrong since, is what the log of the mail node
-/// tells. Passwords are never shown.
+/// The best relay comes first. When it last took a message, what went wrong since, and how many messages were sent,
+/// dropped and bounced, is what the log of the mail node tells. A relay that lets others wait is put back by itself: mail
+/// goes by it last until it greets again. Passwords are never shown.
 #[derive(Debug, Parser)]
 pub struct Show {
     #[command(flatten)]
@@ -48,6 +53,9 @@ impl Run for Show {
                 context.ui.line(&format!("{waiting} wait; see why: orocloud-cli smtp:queue"))?;
             }
             None => context.ui.line("Postfix does not tell what waits; see: orocloud-cli status")?,
+        }
+        if let Some(counts) = &answer.counts {
+            show_counts(&mut context.ui, counts)?;
         }
         Ok(0)
     }
@@ -295,33 +303,18 @@ impl Run for Test {
     }
 }
 
-/// List the messages that wait to leave, and why
-#[derive(Debug, Parser)]
-pub struct Queue {
-    #[command(flatten)]
-    list: ListArgs,
-}
-
-impl Run for Queue {
-    fn run(self, context: &mut Context) -> Outcome {
-        context.ui.format = self.list.chosen();
-        let answer = context.query::<smtp::Queue>(&smtp::QueueParams { page: self.list.page() })?;
-        let local = TimeZone::system();
-        context.ui.list(
-            &answer,
-            &answer.items,
-            &[
-                column("ID", "queue_id", |row: &QueuedMessage| row.queue_id.clone()),
-                column("SINCE", "since", |row: &QueuedMessage| moment::in_words(row.since, &local)),
-                column("FROM", "from", |row: &QueuedMessage| row.from.clone()),
-                column("TO", "to", |row: &QueuedMessage| row.to.clone()),
-                column("QUEUE", "queue", |row: &QueuedMessage| row.queue.clone()),
-                column("REASON", "reason", |row: &QueuedMessage| row.reason.clone().unwrap_or_default()),
-            ],
-        )?;
-        context.list_footer(answer.total, self.list);
-        Ok(0)
-    }
+/// What became of messages lately.
+fn show_counts(ui: &mut Ui, counts: &Counts) -> std::io::Result<()> {
+    let rows = [("last hour", counts.hour), ("last day", counts.day)];
+    let columns = [
+        column("MESSAGES", "in", |row: &(&str, Outcomes)| row.0.to_owned()),
+        column("SENT", "sent", |row: &(&str, Outcomes)| row.1.sent.to_string()),
+        column("DROPPED", "dropped", |row: &(&str, Outcomes)| row.1.dropped.to_string()),
+        column("BOUNCED", "bounced", |row: &(&str, Outcomes)| row.1.bounced.to_string()),
+        column("DEFERRED", "deferred", |row: &(&str, Outcomes)| row.1.deferred.to_string()),
+    ];
+    let table = draw(&rows, &columns, ui.table_width());
+    ui.line(&table)
 }
 
 fn show_relays(ui: &mut Ui, relays: &[RelayInfo]) -> std::io::Result<()> {
@@ -337,6 +330,7 @@ fn show_relays(ui: &mut Ui, relays: &[RelayInfo]) -> std::io::Result<()> {
         column("USER", "user", |row: &RelayInfo| {
             row.user.as_ref().map(ToString::to_string).unwrap_or_default()
         }),
+        column("STATE", "state", |row: &RelayInfo| state_of(row, &local)),
         column("LAST TAKEN", "last_taken", |row: &RelayInfo| {
             row.last_taken.map(|at| moment::in_words(at, &local)).unwrap_or_default()
         }),
@@ -344,6 +338,18 @@ fn show_relays(ui: &mut Ui, relays: &[RelayInfo]) -> std::io::Result<()> {
     ];
     let table = draw(relays, &columns, ui.table_width());
     ui.line(&table)
+}
+
+/// How a relay is, and since when it is put back.
+fn state_of(relay: &RelayInfo, local: &TimeZone) -> String {
+    let state = relay.seen.as_ref().map(|seen| seen.state.as_str()).unwrap_or_default();
+    match &relay.put_back {
+        Some(PutBack { since, why }) => {
+            let since = moment::in_words(*since, local);
+            format!("{state}, put back since {since}: {why}").trim_start_matches(", ").to_owned()
+        }
+        None => state.to_owned(),
+    }
 }
 
 fn show_stages(ui: &mut Ui, stages: &[TriedStage]) -> std::io::Result<()> {

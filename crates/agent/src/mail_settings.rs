@@ -1,8 +1,9 @@
 //! What is to hold about mail: the upstream relays and the rule for recipients, as one document on the mail node, and
 //! what a change makes of it.
 
+use jiff::Timestamp;
 use orocloud_protocol::node::{MailChange, RelayChange};
-use orocloud_protocol::smtp::{Recipients, RelayInfo, RelayTls, WhitelistChange};
+use orocloud_protocol::smtp::{PutBack, Recipients, RelayInfo, RelayTls, WhitelistChange};
 use orocloud_protocol::{
     CallError, EnvironmentType, ErrorKind, MailAddress, MailDomain, MailHost, MailUser, RelayName, Secret,
 };
@@ -31,6 +32,21 @@ pub struct Desired {
     /// The only domains of recipients that are reached; absent without a whitelist.
     #[serde(default)]
     pub whitelist: Option<Vec<MailDomain>>,
+    /// Relays that are silent and come behind all others, whatever their priority; set by the agent of the mail node.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub silent: Vec<SilentRelay>,
+}
+
+/// A relay that lets whoever connects wait.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SilentRelay {
+    /// Which.
+    pub name: RelayName,
+    /// Since when.
+    pub since: Timestamp,
+    /// What was waited for in vain.
+    pub why: String,
 }
 
 /// An upstream relay.
@@ -61,7 +77,7 @@ pub struct Relay {
 
 impl Default for Desired {
     fn default() -> Self {
-        Self { format: FORMAT, relays: Vec::new(), whitelist: None }
+        Self { format: FORMAT, relays: Vec::new(), whitelist: None, silent: Vec::new() }
     }
 }
 
@@ -71,6 +87,27 @@ impl Desired {
         let mut relays: Vec<&Relay> = self.relays.iter().collect();
         relays.sort_by_key(|relay| (relay.priority, &relay.name));
         relays
+    }
+
+    /// The relays in the order in which mail tries them: silent ones come last.
+    pub fn in_order(&self) -> Vec<&Relay> {
+        let mut relays = self.by_priority();
+        relays.sort_by_key(|relay| self.silence_of(&relay.name).is_some());
+        relays
+    }
+
+    fn silence_of(&self, name: &RelayName) -> Option<&SilentRelay> {
+        self.silent.iter().find(|silent| silent.name == *name)
+    }
+
+    /// Why a relay comes behind one of less priority; `None` when it does not.
+    fn put_back(&self, relay: &Relay) -> Option<PutBack> {
+        let silent = self.silence_of(&relay.name)?;
+        let by_priority = self.by_priority();
+        let mut behind = by_priority.iter().skip_while(|other| other.name != relay.name);
+        // Where all that come behind it are silent too, it has kept its place.
+        let is_back = behind.any(|other| self.silence_of(&other.name).is_none());
+        is_back.then(|| PutBack { since: silent.since, why: silent.why.clone() })
     }
 
     /// The relay of this name.
@@ -86,7 +123,8 @@ impl Desired {
 
     /// The relays without their secrets, the best one first.
     pub fn infos(&self) -> Vec<RelayInfo> {
-        self.by_priority().into_iter().map(Relay::info).collect()
+        let info = |relay: &Relay| RelayInfo { put_back: self.put_back(relay), ..relay.info() };
+        self.by_priority().into_iter().map(info).collect()
     }
 
     /// The same document with a change, or why that cannot be.
@@ -94,6 +132,8 @@ impl Desired {
         let mut desired = self.clone();
         match change {
             MailChange::SetRelay(change) => {
+                // It is tried before it holds.
+                desired.silent.retain(|silent| silent.name != change.name);
                 let before = desired.relays.iter().position(|relay| relay.name == change.name);
                 let relay = match before {
                     Some(at) => changed(desired.relays.swap_remove(at), change)?,
@@ -105,6 +145,7 @@ impl Desired {
             MailChange::RemoveRelay { name } => {
                 desired.relay(name)?;
                 desired.relays.retain(|relay| relay.name != *name);
+                desired.silent.retain(|silent| silent.name != *name);
             }
             MailChange::Whitelist(WhitelistChange::Add(domains)) => {
                 let list = desired.whitelist.get_or_insert_default();
@@ -171,6 +212,8 @@ impl Relay {
             user: self.user.clone(),
             last_taken: None,
             trouble: None,
+            seen: None,
+            put_back: None,
         }
     }
 
@@ -321,6 +364,50 @@ mod tests {
             let given = RelayChange { password: secret("x"), ..change };
             desired.with(&MailChange::SetRelay(given)).unwrap();
         }
+    }
+
+    #[test]
+    fn silent_relays_come_last_and_only_those_that_others_precede_are_put_back() {
+        let mut desired = Desired::default();
+        for (name, priority) in [("a", 10), ("b", 20), ("c", 30)] {
+            let host = Some(format!("{name}.example").parse().unwrap());
+            let change = RelayChange { host, priority: Some(priority), ..set(name) };
+            desired = desired.with(&MailChange::SetRelay(change)).unwrap();
+        }
+        for (silent, order, put_back) in [
+            ("", "abc", ""),
+            ("a", "bca", "a"),
+            ("b", "acb", "b"),
+            ("c", "abc", ""),
+            ("ab", "cab", "ab"),
+            ("bc", "abc", ""),
+            ("ac", "bac", "a"),
+            ("abc", "abc", ""),
+        ] {
+            desired.silent = silent
+                .chars()
+                .map(|name| SilentRelay {
+                    name: name.to_string().parse().unwrap(),
+                    since: Timestamp::UNIX_EPOCH,
+                    why: "no greeting".into(),
+                })
+                .collect();
+            let names: String = desired.in_order().iter().map(|relay| relay.name.as_str()).collect();
+            let shown = desired.infos();
+            let back: String = shown
+                .iter()
+                .filter(|relay| relay.put_back.is_some())
+                .map(|relay| relay.name.as_str())
+                .collect();
+            assert_eq!((names.as_str(), back.as_str()), (order, put_back), "{silent}");
+            assert!(shown.iter().map(|relay| relay.name.as_str()).eq(["a", "b", "c"]));
+        }
+        // Whoever sets a silent relay, or removes it, has looked at it.
+        let again =
+            desired.with(&MailChange::SetRelay(RelayChange { priority: Some(5), ..set("a") })).unwrap();
+        let gone = again.with(&MailChange::RemoveRelay { name: "b".parse().unwrap() }).unwrap();
+        let silent: String = gone.silent.iter().map(|silent| silent.name.as_str()).collect();
+        assert_eq!(silent, "c");
     }
 
     #[test]

@@ -44,7 +44,14 @@ impl Rig {
                 let names = config.accounts.as_ref().map(AccountNames::of);
                 let processes = Processes::new(names).with_agent(sandbox.program("orocloud-agent"));
                 let services = ServiceManager::new(&config.service_manager, &processes);
-                let node = Node { config, processes, services, copies: Default::default() };
+                let node = Node {
+                    config,
+                    processes,
+                    services,
+                    copies: Default::default(),
+                    mail_log: Default::default(),
+                    relays: Default::default(),
+                };
                 (name.parse().unwrap(), Arc::new(node))
             })
             .into();

@@ -69,6 +69,7 @@ calls! {
     ServiceStart => crate::service::Start,
     ServiceStatus => crate::service::Status,
     ServiceStop => crate::service::Stop,
+    SmtpHistory => crate::smtp::History,
     SmtpQueue => crate::smtp::Queue,
     SmtpRelayRemove => crate::smtp::RelayRemove,
     SmtpRelaySet => crate::smtp::RelaySet,
@@ -89,6 +90,7 @@ calls! {
     NodePackageReceive => crate::node::PackageReceive,
     NodeMail => crate::node::Mail,
     NodeMailQueue => crate::node::MailQueue,
+    NodeMailHistory => crate::node::MailHistory,
 }
 
 impl Method {
@@ -103,7 +105,8 @@ impl Method {
             | Self::NodeLogTail
             | Self::NodePackageReceive
             | Self::NodeMail
-            | Self::NodeMailQueue => true,
+            | Self::NodeMailQueue
+            | Self::NodeMailHistory => true,
             Self::BackupCreate
             | Self::BackupList
             | Self::BackupRestore
@@ -134,6 +137,7 @@ impl Method {
             | Self::ServiceStart
             | Self::ServiceStatus
             | Self::ServiceStop
+            | Self::SmtpHistory
             | Self::SmtpQueue
             | Self::SmtpRelayRemove
             | Self::SmtpRelaySet

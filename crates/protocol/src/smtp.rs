@@ -1,5 +1,7 @@
 //! The SMTP relay: the upstream servers that mail leaves by, which recipients may be reached, and what waits.
 
+mod past;
+
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -7,6 +9,8 @@ use crate::{
     Call, Kind, Lock, MailAddress, MailDomain, MailHost, MailUser, OperationOptions, RelayName, Resource,
     Role, Secret,
 };
+
+pub use past::{Counts, History, HistoryAnswer, HistoryParams, MailStatus, Outcomes, PastMessage};
 
 /// How a connection to a relay is kept secret.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -66,6 +70,9 @@ pub struct ShowAnswer {
     /// Messages that wait; absent when Postfix does not tell.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub waiting: Option<u64>,
+    /// What became of messages lately, as Postfix's log tells.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub counts: Option<Counts>,
 }
 
 /// Which recipients are reached; mail to others is dropped.
@@ -97,12 +104,65 @@ pub struct RelayInfo {
     /// Whom Postfix signs in as.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub user: Option<MailUser>,
-    /// When it last took a message, as far as Postfix's current log tells.
+    /// When it last took a message, as far as Postfix's logs tell.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_taken: Option<Timestamp>,
     /// What last went wrong with it since, in its own words or Postfix's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub trouble: Option<String>,
+    /// What the mail node saw when it last looked at it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seen: Option<RelaySeen>,
+    /// It was silent, so mail goes by others first until it greets again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub put_back: Option<PutBack>,
+}
+
+/// A look at a relay: a connection, its greeting, and goodbye.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RelaySeen {
+    /// How it is.
+    pub state: RelayState,
+    /// When that was.
+    pub at: Timestamp,
+    /// Its greeting, or what went wrong.
+    pub said: String,
+}
+
+/// How a relay is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum RelayState {
+    /// It greets.
+    Answers,
+    /// It lets whoever connects wait.
+    Silent,
+    /// It says at once that it takes nothing, or nobody is there: the next one is asked without delay.
+    Away,
+    /// Its name has no address at the moment, or a state of a newer agent.
+    #[serde(other)]
+    Unknown,
+}
+
+impl RelayState {
+    /// The word in tables.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Answers => "answers",
+            Self::Silent => "silent",
+            Self::Away => "away",
+            Self::Unknown => "unknown",
+        }
+    }
+}
+
+/// Why mail goes by others first.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PutBack {
+    /// Since when it is silent.
+    pub since: Timestamp,
+    /// What was waited for in vain.
+    pub why: String,
 }
 
 /// Adds a relay, or changes one. It is tried first, stage by stage.

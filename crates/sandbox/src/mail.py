@@ -1,7 +1,11 @@
 """The sandbox's SMTP server: a real one (aiosmtpd) that wants STARTTLS and a password, and keeps what it takes.
 
-Each message becomes one JSON file in FOLDER/received: who sent it to whom, and its text. `FOLDER/refuse` holds an answer,
-such as `451 4.3.0 not now`, that every message gets while the file is there.
+Each message becomes one JSON file in FOLDER/received: who sent it to whom, and its text; beside it lies a file that ends in
+`.acknowledged` once the sender has been told. While they are there,
+`FOLDER/refuse` holds an answer, such as `451 4.3.0 not now`, that every message gets;
+`FOLDER/fail` a stage and an answer, such as `rcpt 451 4.3.0 not now`, or `drop` in its place, which ends the connection;
+stages are `greeting`, `mail`, `rcpt`, `data`, and `taken`, when the message is kept already;
+`FOLDER/delay` seconds between keeping a message and saying so.
 """
 
 import argparse
@@ -22,11 +26,17 @@ class Keeper:
         os.makedirs(self.received, exist_ok=True)
         self.numbers = itertools.count(len(os.listdir(self.received)))
 
-    async def handle_DATA(self, server, session, envelope):
-        refuse = os.path.join(self.folder, "refuse")
-        if os.path.exists(refuse):
-            with open(refuse) as file:
+    def order(self, name):
+        try:
+            with open(os.path.join(self.folder, name)) as file:
                 return file.read().strip()
+        except FileNotFoundError:
+            return ""
+
+    async def handle_DATA(self, server, session, envelope):
+        refusal = self.order("refuse")
+        if refusal:
+            return refusal
         path = os.path.join(self.received, f"{next(self.numbers):04}.json")
         with open(path + ".new", "w") as file:
             json.dump(
@@ -40,7 +50,53 @@ class Keeper:
                 file,
             )
         os.rename(path + ".new", path)
+        delay = self.order("delay")
+        if delay:
+            await asyncio.sleep(float(delay))
+        server.kept = path
         return "250 2.0.0 taken"
+
+
+class Conversation(SMTP):
+    greeted = False
+    kept = None
+
+    async def fails(self, stage):
+        wanted, _, answer = self.event_handler.order("fail").partition(" ")
+        if wanted != stage:
+            return False
+        if answer == "drop":
+            self.transport.abort()
+        else:
+            await super().push(answer)
+            if stage == "greeting":
+                self.transport.close()
+        return True
+
+    async def push(self, status):
+        if not self.greeted:
+            self.greeted = True
+            if await self.fails("greeting"):
+                return
+        if self.kept and await self.fails("taken"):
+            self.kept = None
+            return
+        await super().push(status)
+        if self.kept:
+            with open(self.kept + ".acknowledged", "w"):
+                self.kept = None
+
+    async def smtp_MAIL(self, arg):
+        if not await self.fails("mail"):
+            await super().smtp_MAIL(arg)
+
+    async def smtp_RCPT(self, arg):
+        if not await self.fails("rcpt"):
+            await super().smtp_RCPT(arg)
+
+    async def smtp_DATA(self, arg):
+        if not await self.fails("data"):
+            await super().smtp_DATA(arg)
 
 
 def main():
@@ -61,7 +117,7 @@ def main():
         return AuthResult(success=good, handled=False, auth_data=data if good else None)
 
     def conversation():
-        return SMTP(
+        return Conversation(
             keeper,
             hostname="mail",
             tls_context=tls,

@@ -1,11 +1,14 @@
 //! SMTP servers beside the environment: the one that maint's agent.toml names, and those that mail1 may send to.
 
 use std::fs;
+use std::io::{BufRead, BufReader, Write};
+use std::net::TcpStream;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use crate::accounts::Duty;
 use crate::blueprint::Blueprint;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::hosts::{Host, SMTP_PORT};
 use crate::run;
 use crate::service::{Ready, Service};
@@ -57,6 +60,36 @@ pub fn node(blueprint: &Blueprint, host: &Host) -> Result<Service> {
     let mut service = blueprint.service(host, "smtp", command, Ready::Port(listens));
     service.reload_signal = None;
     Ok(service)
+}
+
+/// Hands messages to an SMTP server that wants neither TLS nor a password, over one connection.
+pub fn submit(address: &str, from: &str, to: &str, message_ids: &[String]) -> Result<()> {
+    let stream = TcpStream::connect((address, SMTP_PORT))?;
+    stream.set_read_timeout(Some(Duration::from_secs(120)))?;
+    let mut answers = BufReader::new(stream.try_clone()?).lines();
+    let mut talk = |text: &str, good: char| -> Result<()> {
+        (&stream).write_all(text.as_bytes())?;
+        loop {
+            let line = answers.next().ok_or_else(|| Error::new("Postfix ended the connection"))??;
+            if line.as_bytes().get(3) == Some(&b'-') {
+                continue;
+            }
+            return match line.starts_with(good) {
+                true => Ok(()),
+                false => Err(Error::new(format!("after {text:?} Postfix said: {line}"))),
+            };
+        }
+    };
+    talk("", '2')?;
+    talk("EHLO application.example.com\r\n", '2')?;
+    for id in message_ids {
+        talk(&format!("MAIL FROM:<{from}>\r\n"), '2')?;
+        talk(&format!("RCPT TO:<{to}>\r\n"), '2')?;
+        talk("DATA\r\n", '3')?;
+        let head = format!("From: {from}\r\nTo: {to}\r\nMessage-ID: <{id}>\r\nSubject: an order\r\n");
+        talk(&format!("{head}\r\nThank you for your order.\r\n.\r\n"), '2')?;
+    }
+    talk("QUIT\r\n", '2')
 }
 
 /// An authority, and a certificate of it for the server's address.

@@ -79,6 +79,7 @@ configurations = "{configurations}"
 programs = "{programs}"
 log = "{log}"
 listens = "{listens}"
+look_every = 2
 
 [logs.postfix]
 files = ["{log}"]

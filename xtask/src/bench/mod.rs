@@ -9,6 +9,7 @@ mod connection;
 mod delay;
 mod deployment;
 mod logs;
+mod mail;
 mod measure;
 mod plain_sshd;
 mod restore;
@@ -78,6 +79,8 @@ const TOPICS: &[Topic] = &[
     upgrades::SOURCE,
     upgrades::MAINTENANCE,
     upgrades::ROLLING,
+    mail::OWN,
+    mail::SILENT,
 ];
 
 /// Measures.

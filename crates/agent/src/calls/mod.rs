@@ -161,6 +161,9 @@ pub async fn dispatch(
             query::<wire::service::Status>(params, async |p| service::status(context, p).await).await
         }
         Method::ServiceStop => operation::<wire::service::Stop>(context, params, &events).await,
+        Method::SmtpHistory => {
+            query::<wire::smtp::History>(params, async |p| smtp::history(context, p).await).await
+        }
         Method::SmtpQueue => {
             query::<wire::smtp::Queue>(params, async |p| smtp::queue(context, p).await).await
         }
@@ -193,7 +196,12 @@ pub async fn dispatch(
         }
         Method::NodeMailQueue => {
             let node = &context.daemon.node;
-            query::<wire::node::MailQueue>(params, async |_| crate::nodes::mail::queue(node).await).await
+            query::<wire::node::MailQueue>(params, async |p| crate::nodes::mail::queue(node, p).await).await
+        }
+        Method::NodeMailHistory => {
+            let node = &context.daemon.node;
+            query::<wire::node::MailHistory>(params, async |p| crate::nodes::mail::history(node, p).await)
+                .await
         }
         Method::NodeLogSources => {
             let node = &context.daemon.node;
@@ -261,6 +269,7 @@ pub fn answer(daemon: &DaemonRef, finished: &Finished<'_, StepAction>) -> Result
         | Method::QueueList
         | Method::ReleaseList
         | Method::ServiceStatus
+        | Method::SmtpHistory
         | Method::SmtpQueue
         | Method::SmtpShow
         | Method::Status
@@ -272,7 +281,8 @@ pub fn answer(daemon: &DaemonRef, finished: &Finished<'_, StepAction>) -> Result
         | Method::NodeLogTail
         | Method::NodePackageReceive
         | Method::NodeMail
-        | Method::NodeMailQueue => Err(unknown()),
+        | Method::NodeMailQueue
+        | Method::NodeMailHistory => Err(unknown()),
     }
 }
 

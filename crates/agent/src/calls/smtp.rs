@@ -1,12 +1,14 @@
 //! `smtp:*`: what holds about mail is kept on the mail nodes, each of which makes its own configuration of it.
 
+use std::collections::HashSet;
+
 use orocloud_protocol::node::{MailChange, MailChecked, RelayChange, StepAction};
 use orocloud_protocol::smtp::{
-    ChangedAnswer, QueueAnswer, QueueParams, RelayRemove, RelayRemoveParams, RelaySet, RelaySetAnswer,
-    RelaySetParams, ShowAnswer, ShowParams, Test, TestAnswer, TestParams, Whitelist, WhitelistChange,
-    WhitelistParams,
+    ChangedAnswer, HistoryAnswer, HistoryParams, QueueAnswer, QueueParams, RelayRemove, RelayRemoveParams,
+    RelaySet, RelaySetAnswer, RelaySetParams, ShowAnswer, ShowParams, Test, TestAnswer, TestParams,
+    Whitelist, WhitelistChange, WhitelistParams,
 };
-use orocloud_protocol::{CallError, MailDomain, NodeName, NodeRole, OperationOptions, node};
+use orocloud_protocol::{CallError, MailDomain, NodeName, NodeRole, OperationOptions, Page, node};
 
 use super::{Context, Done, OperationCall, quoted};
 use crate::mail_settings::no_relay;
@@ -24,27 +26,89 @@ fn mail_nodes(context: &Context) -> Result<Vec<NodeName>, CallError> {
     Ok(nodes)
 }
 
-/// `smtp.show`: the first mail node that answers; all of them have the same.
+/// `smtp.show`: all mail nodes have the same relays, and each tells of its own mail.
 pub async fn show(context: &Context, _params: ShowParams) -> Result<ShowAnswer, CallError> {
-    let mut fault = None;
+    let (mut shown, mut fault) = (None::<ShowAnswer>, None);
     for name in mail_nodes(context)? {
         match context.daemon.nodes.call::<node::Mail>(&name, &node::MailParams {}).await {
-            Ok(answer) => return Ok(answer),
+            Ok(answer) => match &mut shown {
+                Some(shown) => add(shown, &answer),
+                None => shown = Some(answer),
+            },
             Err(error) => drop(fault.get_or_insert(error)),
         }
     }
-    Err(fault.unwrap_or_else(|| CallError::internal("there is a mail node")))
+    shown.ok_or_else(|| fault.unwrap_or_else(|| CallError::internal("there is a mail node")))
 }
 
-/// `smtp.queue`: what waits on any of the mail nodes.
-pub async fn queue(context: &Context, params: QueueParams) -> Result<QueueAnswer, CallError> {
-    let mut all = Vec::new();
-    for name in mail_nodes(context)? {
-        let answer = context.daemon.nodes.call::<node::MailQueue>(&name, &node::MailQueueParams {}).await?;
-        all.extend(answer.items);
+/// Adds what another mail node tells.
+fn add(shown: &mut ShowAnswer, other: &ShowAnswer) {
+    shown.waiting = shown.waiting.zip(other.waiting).map(|(one, other)| one + other);
+    if let (Some(counts), Some(more)) = (&mut shown.counts, &other.counts) {
+        counts.hour += more.hour;
+        counts.day += more.day;
     }
-    all.sort_by(|one, other| (one.since, &one.queue_id).cmp(&(other.since, &other.queue_id)));
-    Ok(QueueAnswer { total: all.len() as u64, items: params.page.of(&all) })
+    for relay in &mut shown.relays {
+        let Some(same) = other.relays.iter().find(|same| same.name == relay.name) else { continue };
+        relay.last_taken = relay.last_taken.max(same.last_taken);
+        relay.trouble = relay.trouble.take().or_else(|| same.trouble.clone());
+        relay.put_back = relay.put_back.take().or_else(|| same.put_back.clone());
+    }
+}
+
+/// So many of a list are needed to show a page of it. Nodes tell them in parts that fit into a line.
+fn up_to(page: Page) -> u64 {
+    u64::from(page.page.max(1)).saturating_mul(u64::from(page.per_page.clamp(1, 1000)))
+}
+
+/// `smtp.queue`: what waits on any of the mail nodes, the oldest first.
+pub async fn queue(context: &Context, params: QueueParams) -> Result<QueueAnswer, CallError> {
+    let wanted = up_to(params.page);
+    let mut all = QueueAnswer::default();
+    for name in mail_nodes(context)? {
+        let mut skip = 0;
+        all.total += loop {
+            let part = node::MailQueueParams { skip, take: wanted - skip };
+            let answer = context.daemon.nodes.call::<node::MailQueue>(&name, &part).await?;
+            let more = answer.items.len() as u64;
+            skip += more;
+            all.items.extend(answer.items);
+            if more == 0 || skip >= answer.total.min(wanted) {
+                break answer.total;
+            }
+        };
+    }
+    all.items.sort_by(|one, other| (one.since, &one.queue_id).cmp(&(other.since, &other.queue_id)));
+    all.items = params.page.of(&all.items);
+    Ok(all)
+}
+
+/// `smtp.history`: what became of messages on all of the mail nodes, the newest first.
+pub async fn history(context: &Context, params: HistoryParams) -> Result<HistoryAnswer, CallError> {
+    let HistoryParams { doubtful, page } = params;
+    let wanted = up_to(page);
+    let mut all = HistoryAnswer::default();
+    for name in mail_nodes(context)? {
+        let mut skip = 0;
+        let (total, in_doubt) = loop {
+            let part = node::MailHistoryParams { doubtful, skip, take: wanted - skip };
+            let answer = context.daemon.nodes.call::<node::MailHistory>(&name, &part).await?;
+            let more = answer.items.len() as u64;
+            skip += more;
+            all.items.extend(answer.items);
+            if more == 0 || skip >= answer.total.min(wanted) {
+                break (answer.total, answer.doubtful);
+            }
+        };
+        all.total += total;
+        all.doubtful += in_doubt;
+    }
+    // What was told while this was asked for moves the rest along.
+    let mut seen = HashSet::new();
+    all.items.retain(|message| seen.insert((message.queue_id.clone(), message.to.clone(), message.at)));
+    all.items.sort_by_key(|message| std::cmp::Reverse(message.at));
+    all.items = page.of(&all.items);
+    Ok(all)
 }
 
 /// A change on every mail node: kept beside, tried, written and checked beside, and only then switched to. All of it is

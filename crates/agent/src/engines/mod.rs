@@ -3,6 +3,7 @@
 
 pub mod composer;
 pub mod git;
+pub mod greeting;
 pub mod haproxy;
 pub mod http;
 pub mod nginx;

@@ -283,7 +283,7 @@ fn certificate_in_words(text: &str) -> String {
     text.to_owned()
 }
 
-fn parameters(target: &Target) -> Result<TlsParameters, String> {
+pub(super) fn parameters(target: &Target) -> Result<TlsParameters, String> {
     let mut builder = TlsParameters::builder(target.host.clone());
     if let Some(pem) = &target.ca {
         let authority = Certificate::from_pem(pem.as_bytes())
@@ -311,7 +311,7 @@ fn words(response: &Response) -> String {
     plain(&format!("{} {}", response.code(), response.message().collect::<Vec<_>>().join(" ")))
 }
 
-fn plain(text: &str) -> String {
+pub(super) fn plain(text: &str) -> String {
     text.chars()
         .map(|c| if c.is_control() { ' ' } else { c })
         .take(LONGEST)

@@ -1,6 +1,7 @@
 //! Who is told of maintenance windows by mail, and the server that takes that mail; Postfix on a mail node.
 
 use std::net::SocketAddr;
+use std::num::NonZeroU16;
 use std::path::{Path, PathBuf};
 
 use lettre::message::Mailbox;
@@ -42,6 +43,16 @@ pub struct Postfix {
     pub log: PathBuf,
     /// Where it takes the application's mail.
     pub listens: SocketAddr,
+    /// Seconds between two looks at the relays.
+    #[serde(default = "half_a_minute")]
+    pub look_every: NonZeroU16,
+}
+
+const fn half_a_minute() -> NonZeroU16 {
+    match NonZeroU16::new(30) {
+        Some(seconds) => seconds,
+        None => NonZeroU16::MAX,
+    }
 }
 
 impl Postfix {

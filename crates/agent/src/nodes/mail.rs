@@ -8,26 +8,32 @@ use std::fs::{self, DirBuilder};
 use std::io;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
 
 use jiff::Timestamp;
-use jiff::tz::TimeZone;
-use orocloud_protocol::node::MailQueueAnswer;
-use orocloud_protocol::smtp::{RelayInfo, ShowAnswer};
+use orocloud_protocol::node::{MailHistoryParams, MailQueueParams};
+use orocloud_protocol::smtp::{HistoryAnswer, QueueAnswer, RelayInfo, ShowAnswer};
 use orocloud_protocol::{CallError, CallId, EnvironmentType};
 
 use super::NodeRef;
-use super::logs::time::Times;
+use super::mail_log::Ledger;
+use crate::engines::postfix;
 use crate::engines::postfix::configuration::{authority_file, main_cf, maps};
-use crate::engines::postfix::log::{Status, attempt};
-use crate::engines::postfix::{self, log};
 use crate::environment::Postfix;
 use crate::mail_settings::{Desired, FORMAT};
 
 /// The document that a configuration was made from.
 const SETTINGS: &str = "settings.json";
 
-/// So much of the end of Postfix's log is looked through for how relays fare, in bytes.
-const LOOKED_THROUGH: u64 = 1024 * 1024;
+/// So many messages fit into a line of the wire, whatever is said of them.
+const MOST_AT_ONCE: usize = 250;
+
+/// In a configuration that the agent itself made, until Postfix has read it.
+const UNREAD: &str = "unread";
+
+/// What no configuration has led to for so long is removed by the agent itself; an operation that still runs may go back
+/// to the one that it found.
+const KEPT: Duration = Duration::from_secs(24 * 3600);
 
 /// The folder of configurations.
 #[derive(Clone, Copy, Debug)]
@@ -149,6 +155,14 @@ impl<'a> Configurations<'a> {
     /// Lets this one hold.
     pub fn switch_to(&self, name: &str) -> Result<(), CallError> {
         let link = self.postfix.config();
+        let main = self.folder(name).join("main.cf");
+        fs::metadata(&main).map_err(|error| failed(&main, "read", &error))?;
+        // The one that held is as old as the moment in which it was left.
+        if let Ok(left) = self.current().map(|left| self.folder(&left))
+            && let Ok(left) = fs::File::open(left)
+        {
+            let _ = left.set_modified(SystemTime::now());
+        }
         orocloud_durable::replace_symlink(Path::new(name), &link)
             .map_err(|error| failed(&link, "switched", &error))
     }
@@ -167,6 +181,40 @@ impl<'a> Configurations<'a> {
         }
         Ok(())
     }
+
+    /// Removes those that were left long ago.
+    pub fn tidy_old(&self) -> Result<(), CallError> {
+        let all = &self.postfix.configurations;
+        let current = self.current()?;
+        let entries = fs::read_dir(all).map_err(|error| failed(all, "listed", &error))?;
+        for entry in entries.flatten() {
+            let name = entry.file_name().to_string_lossy().into_owned();
+            let Ok(metadata) = entry.metadata() else { continue };
+            let age = metadata.modified().ok().and_then(|at| SystemTime::now().duration_since(at).ok());
+            if metadata.is_dir() && name != current && age.is_some_and(|age| age > KEPT) {
+                self.remove(&name)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Notes that Postfix has not read a configuration yet, or that it has.
+    pub fn set_unread(&self, name: &str, unread: bool) -> Result<(), CallError> {
+        let path = self.folder(name).join(UNREAD);
+        let outcome = match unread {
+            true => orocloud_durable::write(&path, b"", 0o600),
+            false => fs::remove_file(&path).or_else(|error| match error.kind() {
+                io::ErrorKind::NotFound => Ok(()),
+                _ => Err(error),
+            }),
+        };
+        outcome.map_err(|error| failed(&path, "written", &error))
+    }
+
+    /// Whether Postfix may not have read the one that holds.
+    pub fn is_unread(&self) -> Result<bool, CallError> {
+        Ok(self.folder(&self.current()?).join(UNREAD).exists())
+    }
 }
 
 fn failed(path: &Path, verb: &str, error: &dyn std::fmt::Display) -> CallError {
@@ -179,17 +227,48 @@ pub async fn show(node: &NodeRef) -> Result<ShowAnswer, CallError> {
     let desired = Configurations::new(postfix).desired()?;
     // What is set is there to be seen also while Postfix is down.
     let waiting = postfix::queue(&node.processes, postfix).await.ok().map(|queue| queue.len() as u64);
+    let now = Timestamp::now();
+    let (relays, counts) = how_they_fare(node, postfix, &desired, move |ledger| ledger.counts(now)).await?;
+    let recipients = desired.recipients(node.config.environment.kind);
+    Ok(ShowAnswer { relays, recipients, waiting, counts: Some(counts) })
+}
+
+/// The relays with what Postfix's log and looks at them tell, and whatever else is asked of the log.
+pub async fn how_they_fare<T: Send + 'static>(
+    node: &NodeRef,
+    postfix: &Postfix,
+    desired: &Desired,
+    ask: impl FnOnce(&Ledger) -> T + Send + 'static,
+) -> Result<(Vec<RelayInfo>, T), CallError> {
     let mut relays = desired.infos();
-    let log = log::since(&postfix.log, log::end(&postfix.log).saturating_sub(LOOKED_THROUGH));
-    let log = log.map_err(|error| failed(&postfix.log, "read", &error))?;
-    how_they_fare(&mut relays, &log, Times::new(TimeZone::system(), Timestamp::now()));
-    Ok(ShowAnswer { relays, recipients: desired.recipients(node.config.environment.kind), waiting })
+    node.relays.tell(&mut relays);
+    let asking = move |ledger: &Ledger| {
+        ledger.fares(&mut relays);
+        (relays, ask(ledger))
+    };
+    node.mail_log.read(&postfix.log, asking).await
+}
+
+/// `node.mail-history`
+pub async fn history(node: &NodeRef, params: MailHistoryParams) -> Result<HistoryAnswer, CallError> {
+    let postfix = section(node)?;
+    let doubtful = params.doubtful;
+    let (skip, take) = part(params.skip, params.take);
+    node.mail_log.read(&postfix.log, move |ledger| ledger.history(doubtful, skip, take)).await
 }
 
 /// `node.mail-queue`
-pub async fn queue(node: &NodeRef) -> Result<MailQueueAnswer, CallError> {
-    let postfix = section(node)?;
-    Ok(MailQueueAnswer { items: postfix::queue(&node.processes, postfix).await? })
+pub async fn queue(node: &NodeRef, params: MailQueueParams) -> Result<QueueAnswer, CallError> {
+    let all = postfix::queue(&node.processes, section(node)?).await?;
+    let (skip, take) = part(params.skip, params.take);
+    let total = all.len() as u64;
+    Ok(QueueAnswer { items: all.into_iter().skip(skip).take(take).collect(), total })
+}
+
+/// Of a list that can be longer than a line of the wire.
+fn part(skip: u64, take: u64) -> (usize, usize) {
+    let skip = usize::try_from(skip).unwrap_or(usize::MAX);
+    (skip, usize::try_from(take).unwrap_or(MOST_AT_ONCE).min(MOST_AT_ONCE))
 }
 
 /// This node's part of the configuration as a mail node.
@@ -199,74 +278,4 @@ pub fn section(node: &NodeRef) -> Result<&Postfix, CallError> {
         .postfix
         .as_ref()
         .ok_or_else(|| CallError::failed(format!("{} has no [postfix] in its agent.toml", config.node)))
-}
-
-/// What Postfix's log tells of each relay.
-fn how_they_fare(relays: &mut [RelayInfo], log: &str, mut times: Times) {
-    for line in log.lines() {
-        let tried = attempt(line);
-        for relay in relays.iter_mut() {
-            let is_it = |text: &str| {
-                let rest = text.strip_prefix(relay.host.as_str());
-                rest.is_some_and(|rest| rest.starts_with('[') && rest.ends_with(&format!("]:{}", relay.port)))
-            };
-            if let Some(tried) = &tried {
-                match tried.status {
-                    Status::Sent if is_it(tried.relay) => {
-                        relay.last_taken = times.stamp(line.as_bytes()).map(|stamp| stamp.time);
-                        relay.trouble = None;
-                    }
-                    Status::Deferred if is_it(tried.relay) => relay.trouble = Some(tried.said.to_owned()),
-                    _ => {}
-                }
-            } else if let Some((_, rest)) = line.split_once("]: connect to ")
-                && let Some((whom, why)) = rest.split_once(": ")
-                && is_it(whom)
-            {
-                relay.trouble = Some(why.to_owned());
-            }
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_last_word_about_a_relay_counts() {
-        let relay = |name: &str, port| RelayInfo {
-            name: name.parse().unwrap(),
-            host: "127.18.1.10".parse().unwrap(),
-            port,
-            tls: orocloud_protocol::smtp::RelayTls::None,
-            own_authority: false,
-            priority: 10,
-            user: None,
-            last_taken: None,
-            trouble: None,
-        };
-        let mut relays = [relay("one", 2525), relay("other", 25)];
-        let head = |second: u8| format!("Nov 28 21:20:0{second} acme-prod1-mail1 postfix/smtp[7]: ");
-        let sent = |second| {
-            format!(
-                "{}4cPq2k0Yx1z1: to=<a@b.c>, relay=127.18.1.10[127.18.1.10]:2525, delay=1, delays=0/0/0/1, dsn=2.0.0, status=sent (250 ok)\n",
-                head(second)
-            )
-        };
-        let refused = |second| {
-            format!("{}connect to 127.18.1.10[127.18.1.10]:2525: Connection refused\n", head(second))
-        };
-        let now: Timestamp = "2026-11-28T22:00:00Z".parse().unwrap();
-        let times = || Times::new(TimeZone::UTC, now);
-        how_they_fare(&mut relays, &(sent(1) + &refused(2)), times());
-        let taken: Timestamp = "2026-11-28T21:20:01Z".parse().unwrap();
-        assert_eq!(
-            (relays[0].last_taken, relays[0].trouble.as_deref()),
-            (Some(taken), Some("Connection refused"))
-        );
-        how_they_fare(&mut relays, &(refused(2) + &sent(3)), times());
-        assert_eq!(relays[0].trouble, None, "it takes messages again");
-        assert_eq!((relays[1].last_taken, &relays[1].trouble), (None, &None));
-    }
 }

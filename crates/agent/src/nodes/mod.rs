@@ -5,6 +5,8 @@ pub mod database_info;
 pub mod executor;
 pub mod logs;
 pub mod mail;
+pub mod mail_log;
+pub mod mail_watch;
 pub mod marks;
 pub mod output;
 pub mod services;
@@ -29,6 +31,10 @@ pub struct Node {
     pub services: ServiceManager,
     /// Copies of the database that run aside, between the steps of a restore.
     pub copies: crate::engines::postgres::Copies,
+    /// On a mail node: what Postfix's log has told.
+    pub mail_log: mail_log::MailLog,
+    /// On a mail node: how the relays were when it last looked at them.
+    pub relays: mail_watch::Relays,
 }
 
 /// Shared by all calls.

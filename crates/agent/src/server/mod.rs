@@ -62,6 +62,8 @@ impl Daemon {
             services: ServiceManager::new(&config.service_manager, &processes),
             processes,
             copies: crate::engines::postgres::Copies::default(),
+            mail_log: Default::default(),
+            relays: Default::default(),
             config,
         });
         let link: DaemonLink = Arc::default();
@@ -140,6 +142,7 @@ async fn run(config: Agent, processes: Processes) -> Result<(), String> {
     }
     let accepting = tokio::spawn(listeners.accept(daemon.clone(), stop.clone()));
     tokio::spawn(crate::nodes::services::hold(daemon.node.clone()));
+    tokio::spawn(crate::nodes::mail_watch::watch(daemon.node.clone()));
     tokio::spawn(heap::give_back());
     if coordinator {
         // The first look at a long journal takes a while that no caller should have to wait.

@@ -7,7 +7,7 @@ use super::{PackageBuilt, Swapped};
 use crate::log::LogSource;
 use crate::queue::QueueInfo;
 use crate::service::ServiceInfo;
-use crate::smtp::{QueuedMessage, ShowAnswer};
+use crate::smtp::{HistoryAnswer, QueueAnswer, ShowAnswer};
 use crate::status::StatusRow;
 use crate::{Call, CallId, ContentHash, Kind, ReleaseName, Role, SourceName};
 
@@ -280,17 +280,39 @@ impl Call for MailQueue {
     const KIND: Kind = Kind::Query;
     const ROLE: Role = Role::Owner;
     type Params = MailQueueParams;
-    type Answer = MailQueueAnswer;
+    type Answer = QueueAnswer;
 }
 
-/// `node.mail-queue` takes nothing.
+/// What `node.mail-queue` takes.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct MailQueueParams {}
+pub struct MailQueueParams {
+    /// So many older ones are left out.
+    pub skip: u64,
+    /// At most so many, and never more than fit into a line.
+    pub take: u64,
+}
 
-/// All that waits there.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct MailQueueAnswer {
-    /// The oldest first.
-    pub items: Vec<QueuedMessage>,
+/// What became of the last messages on the mail node.
+pub enum MailHistory {}
+
+impl Call for MailHistory {
+    const METHOD: &'static str = "node.mail-history";
+    const KIND: Kind = Kind::Query;
+    const ROLE: Role = Role::Owner;
+    type Params = MailHistoryParams;
+    type Answer = HistoryAnswer;
+}
+
+/// What `node.mail-history` takes.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct MailHistoryParams {
+    /// As in [`crate::smtp::HistoryParams`].
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub doubtful: bool,
+    /// So many newer ones are left out.
+    pub skip: u64,
+    /// At most so many, and never more than fit into a line.
+    pub take: u64,
 }

@@ -16,6 +16,7 @@ use crate::description::Description;
 use crate::error::{Context, Error, Result};
 use crate::hosts::{self, ENVIRONMENT, HOSTS, HTTP_PORT, SSH_PORT};
 use crate::layout::Layout;
+use crate::mail;
 use crate::postgres;
 pub use node::NodeHandle;
 pub use start::TEST_FOLDER;
@@ -192,7 +193,13 @@ impl Sandbox {
         self.mail_of(hosts::MAIL)
     }
 
-    /// What one SMTP server, such as `relay1`, has taken, the first message first.
+    /// Hands messages to Postfix on mail1 as an application does, one for each `Message-ID`.
+    pub fn submit(&self, from: &str, to: &str, message_ids: &[String]) -> Result<()> {
+        mail::submit(&self.node("mail1")?.address(), from, to, message_ids)
+    }
+
+    /// What one SMTP server, such as `relay1`, has taken, the first message first; `acknowledged` tells whether it has said
+    /// so.
     pub fn mail_of(&self, server: &str) -> Vec<serde_json::Value> {
         let folder = self.layout.node(server).root.join("mail/received");
         let mut files: Vec<PathBuf> = fs::read_dir(folder)
@@ -200,7 +207,11 @@ impl Sandbox {
             .unwrap_or_default();
         files.retain(|file| file.extension().is_some_and(|extension| extension == "json"));
         files.sort();
-        let read = |file: &PathBuf| serde_json::from_slice(&fs::read(file).ok()?).ok();
+        let read = |file: &PathBuf| {
+            let mut mail: serde_json::Value = serde_json::from_slice(&fs::read(file).ok()?).ok()?;
+            mail["acknowledged"] = file.with_extension("json.acknowledged").exists().into();
+            Some(mail)
+        };
         files.iter().filter_map(read).collect()
     }
 

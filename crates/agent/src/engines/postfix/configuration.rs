@@ -35,7 +35,7 @@ pub fn authority_file(relay: &Relay) -> String {
 
 /// All maps; `folder` is where they will lie.
 pub fn maps(desired: &Desired, folder: &Path) -> Vec<Map> {
-    let relays = desired.by_priority();
+    let relays = desired.in_order();
     let policy = |relay: &&Relay| {
         let value = match (relay.tls, &relay.ca) {
             (RelayTls::None, _) => "none".to_owned(),
@@ -84,7 +84,7 @@ fn destinations(relays: &[&Relay]) -> String {
 
 /// What follows `main.cf` as the machine's administrator wrote it.
 pub fn main_cf(desired: &Desired, kind: EnvironmentType, folder: &Path) -> String {
-    let relays = desired.by_priority();
+    let relays = desired.in_order();
     let at = |file: &str| format!("texthash:{}", folder.join(file).display());
     let all = desired.whitelist.is_none() && kind == EnvironmentType::Prod;
     let (default, relayhost) = match (relays.is_empty(), all) {

@@ -1,6 +1,7 @@
 //! Postfix: configurations made whole and checked beside the one that holds, its queue, its log.
 
 pub mod configuration;
+pub mod line;
 pub mod log;
 pub mod submission;
 

@@ -61,7 +61,14 @@ impl Rig {
         };
         let processes = Processes::new(is_root().then(names));
         let services = ServiceManager::new(&config.service_manager, &processes);
-        let node = Arc::new(Node { config, processes, services, copies: Default::default() });
+        let node = Arc::new(Node {
+            config,
+            processes,
+            services,
+            copies: Default::default(),
+            mail_log: Default::default(),
+            relays: Default::default(),
+        });
         let rig = Self { folder, node };
         rig.initialise().await;
         Some(rig)

@@ -61,7 +61,14 @@ impl Rig {
         let config = Agent::load(Path::new(&at("agent.toml"))).unwrap();
         let processes = Processes::new(None);
         let services = ServiceManager::new(&config.service_manager, &processes);
-        let node = Arc::new(Node { config, processes, services, copies: Default::default() });
+        let node = Arc::new(Node {
+            config,
+            processes,
+            services,
+            copies: Default::default(),
+            mail_log: Default::default(),
+            relays: Default::default(),
+        });
         let rig = Self {
             folder,
             node,

@@ -9,13 +9,16 @@ use orocloud_protocol::smtp::ChangedAnswer;
 use orocloud_protocol::{CallError, ErrorKind, MailAddress, RelayName};
 use serde_json::Value;
 use tokio::time::{Instant, sleep};
+use tokio_util::sync::CancellationToken;
 
 use super::{Action, ActionContext, carry_out};
 use crate::engines::postfix::{self, configuration, log, submission};
 use crate::engines::relay;
 use crate::environment::Postfix;
 use crate::mail_settings::{Desired, Relay};
-use crate::nodes::mail::{Configurations, section};
+use crate::nodes::NodeRef;
+use crate::nodes::mail::{Configurations, how_they_fare, section};
+use crate::nodes::mail_watch;
 use crate::service_manager::Activity;
 
 /// How long Postfix may take to work by another configuration.
@@ -29,6 +32,10 @@ pub async fn run(
     phase: Phase,
     action: &StepAction,
 ) -> Result<StepAnswer, CallError> {
+    // What only looks waits for nobody.
+    let changes =
+        matches!(action, StepAction::MailStage { .. } | StepAction::MailWrite {} | StepAction::MailSwitch {});
+    let _turn = if changes { Some(mail_watch::TURN.lock().await) } else { None };
     match action {
         StepAction::MailStage { change } => carry_out(&Stage { change }, phase, context).await,
         StepAction::MailTry { relay, candidate, from, to } => {
@@ -191,14 +198,10 @@ impl Action for Switch {
         let place = log::end(&postfix.log);
         configurations.switch_to(&candidate)?;
         context.node.services.reload(&postfix.service).await?;
-        watch(context, postfix, place).await?;
-        let processes = &context.node.processes;
-        // What was in flight could wait for minutes otherwise; that it cannot be hurried undoes nothing.
-        if let Err(error) = postfix::flush(processes, postfix).await {
-            crate::log::line(format!("what waits in Postfix is not tried at once: {error}"));
-        }
+        watch(context.node, &context.cancel, postfix, place).await?;
+        hurry(context.node, postfix).await;
         configurations.tidy(&before)?;
-        answer(context, &configurations.desired()?)
+        answer(context, postfix, &configurations.desired()?).await
     }
 
     async fn undo(&self, context: &ActionContext<'_>) -> Result<(), CallError> {
@@ -224,19 +227,34 @@ impl Action for Switch {
     }
 }
 
-fn answer(context: &ActionContext<'_>, desired: &Desired) -> Result<Value, CallError> {
-    context.output(&ChangedAnswer {
-        relays: desired.infos(),
-        recipients: desired.recipients(context.node.config.environment.kind),
-    })
+async fn answer(
+    context: &ActionContext<'_>,
+    postfix: &Postfix,
+    desired: &Desired,
+) -> Result<Value, CallError> {
+    let (relays, ()) = how_they_fare(context.node, postfix, desired, |_| ()).await?;
+    let recipients = desired.recipients(context.node.config.environment.kind);
+    context.output(&ChangedAnswer { relays, recipients })
+}
+
+/// What was in flight could wait for minutes otherwise; that it cannot be hurried undoes nothing.
+pub(in crate::nodes) async fn hurry(node: &NodeRef, postfix: &Postfix) {
+    if let Err(error) = postfix::flush(&node.processes, postfix).await {
+        crate::log::line(format!("what waits in Postfix is not tried at once: {error}"));
+    }
 }
 
 /// Waits until Postfix works by what it was told to read, or says that it cannot.
-async fn watch(context: &ActionContext<'_>, postfix: &Postfix, place: u64) -> Result<(), CallError> {
+pub(in crate::nodes) async fn watch(
+    node: &NodeRef,
+    cancel: &CancellationToken,
+    postfix: &Postfix,
+    place: u64,
+) -> Result<(), CallError> {
     let until = Instant::now() + SWITCH_LIMIT;
     let complains = || -> Result<bool, CallError> {
         let said = log::since(&postfix.log, place)
-            .map_err(|error| context.io("Postfix's log cannot be read", &error))?;
+            .map_err(|error| CallError::failed("Postfix's log cannot be read").because(error))?;
         match log::complaint(&said) {
             Some(line) => {
                 Err(CallError::failed("Postfix does not work by the new configuration").because(line))
@@ -245,9 +263,9 @@ async fn watch(context: &ActionContext<'_>, postfix: &Postfix, place: u64) -> Re
         }
     };
     while !complains()? {
-        pause(context, until, "did not say that it has read its configuration").await?;
+        pause(cancel, until, "did not say that it has read its configuration").await?;
     }
-    let hello = context.node.config.environment.full_name(&context.node.config.node);
+    let hello = node.config.environment.full_name(&node.config.node);
     // Its parts begin when they are needed: one message is taken as far as its recipient. One that cannot begin says so in
     // the log long before anybody has waited enough for it.
     loop {
@@ -257,24 +275,24 @@ async fn watch(context: &ActionContext<'_>, postfix: &Postfix, place: u64) -> Re
             tokio::select! {
                 answered = &mut looking => break answered,
                 () = sleep(PAUSE) => { complains()?; }
-                () = context.cancel.cancelled() => return Err(cancelled()),
+                () = cancel.cancelled() => return Err(cancelled()),
             }
         };
         complains()?;
         match answered {
             Ok(()) => return Ok(()),
-            Err(why) => pause(context, until, &format!("does not take mail: {why}")).await?,
+            Err(why) => pause(cancel, until, &format!("does not take mail: {why}")).await?,
         }
     }
 }
 
-async fn pause(context: &ActionContext<'_>, until: Instant, what: &str) -> Result<(), CallError> {
+async fn pause(cancel: &CancellationToken, until: Instant, what: &str) -> Result<(), CallError> {
     if Instant::now() > until {
         return Err(CallError::failed(format!("Postfix {what} within {} s", SWITCH_LIMIT.as_secs())));
     }
     tokio::select! {
         () = sleep(PAUSE) => Ok(()),
-        () = context.cancel.cancelled() => Err(cancelled()),
+        () = cancel.cancelled() => Err(cancelled()),
     }
 }
 

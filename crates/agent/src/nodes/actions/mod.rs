@@ -7,7 +7,7 @@ mod console;
 pub mod database;
 mod extensions;
 mod frontend;
-mod mail;
+pub(in crate::nodes) mod mail;
 mod mail_follow;
 pub mod maintenance;
 pub mod media;

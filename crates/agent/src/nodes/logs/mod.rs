@@ -4,9 +4,9 @@
 //! **spans** of chains that are wanted, merged by time; following goes on where they end.
 
 mod block;
-mod chain;
+pub(super) mod chain;
 pub mod cursor;
-mod entry;
+pub(super) mod entry;
 pub mod filter;
 mod follow;
 mod history;

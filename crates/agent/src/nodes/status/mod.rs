@@ -10,6 +10,7 @@ use jiff::{SignedDuration, Timestamp};
 use orocloud_certificate::Certificate;
 use orocloud_protocol::node::{StatusAnswer, StatusParams};
 use orocloud_protocol::service::{ServiceInfo, ServiceState};
+use orocloud_protocol::smtp::PutBack;
 use orocloud_protocol::status::{Health, StatusRow};
 use orocloud_protocol::{CallError, NodeName};
 
@@ -232,28 +233,40 @@ impl Board<'_> {
         if let Some(trouble) = self.trouble(&config.service).await {
             return vec![self.row("mail", Health::Down, trouble, self.logs("postfix"))];
         }
-        let relays = Configurations::new(config).desired().map(|desired| desired.relays.len());
+        let relays = Configurations::new(config).desired().map(|desired| desired.infos());
         let waiting = within(postfix::queue(&self.node.processes, config)).await.map(|queue| queue.len());
-        vec![match (relays, waiting) {
+        let (relays, waiting) = match (relays, waiting) {
+            (Ok(relays), Ok(waiting)) => (relays, waiting),
             (Err(error), _) | (_, Err(error)) => {
-                self.row("mail", Health::Warning, error.to_string(), self.logs("postfix"))
+                return vec![self.row("mail", Health::Warning, error.to_string(), self.logs("postfix"))];
             }
-            (Ok(0), Ok(waiting)) => self.row(
-                "mail",
-                Health::Absent,
-                format!("Postfix runs, without a relay; {waiting} messages wait"),
-                Some("orocloud-cli smtp:relay:set --help".to_owned()),
-            ),
-            (Ok(relays), Ok(0)) => {
-                self.row("mail", Health::Ok, format!("Postfix runs, {relays} relays, nothing waits"), None)
+        };
+        let waits = match waiting {
+            0 => "nothing waits".to_owned(),
+            1 => "1 message waits".to_owned(),
+            more => format!("{more} messages wait"),
+        };
+        if relays.is_empty() {
+            let next = Some("orocloud-cli smtp:relay:set --help".to_owned());
+            let detail = format!("Postfix runs, without a relay; {waits}");
+            return vec![self.row("mail", Health::Absent, detail, next)];
+        }
+        let count = if relays.len() == 1 { "1 relay".to_owned() } else { format!("{} relays", relays.len()) };
+        let mut detail = format!("Postfix runs, {count}, {waits}");
+        let mut is_back = false;
+        for relay in &relays {
+            if let Some(PutBack { since, why }) = &relay.put_back {
+                is_back = true;
+                let since = since.strftime("%Y-%m-%d %H:%M UTC");
+                detail.push_str(&format!("; {} is put back since {since}: {why}", relay.name));
             }
-            (Ok(relays), Ok(waiting)) => self.row(
-                "mail",
-                Health::Warning,
-                format!("Postfix runs, {relays} relays, {waiting} messages wait"),
-                Some("orocloud-cli smtp:queue".to_owned()),
-            ),
-        }]
+        }
+        let (health, next) = match (is_back, waiting) {
+            (true, _) => (Health::Warning, Some("orocloud-cli smtp:show".to_owned())),
+            (false, 0) => (Health::Ok, None),
+            (false, _) => (Health::Warning, Some("orocloud-cli smtp:queue".to_owned())),
+        };
+        vec![self.row("mail", health, detail, next)]
     }
 
     /// A service that is not as it is to be; what runs is no news.
