@@ -10,6 +10,7 @@ use std::process::{Command, Stdio};
 use orocloud_sandbox::Options;
 use serde_json::Value;
 
+use crate::asking::at_terminal;
 use crate::support::{Answer, Shop, wait_for};
 
 pub const SENDER: &str = "shop@example.com";
@@ -21,7 +22,7 @@ pub struct Server<'a> {
 }
 
 impl Server<'_> {
-    fn address(&self) -> String {
+    pub fn address(&self) -> String {
         self.shop.sandbox.node(self.server).expect("a server").address()
     }
 
@@ -30,20 +31,27 @@ impl Server<'_> {
         fs::read_to_string(file).expect("a password").trim().to_owned()
     }
 
+    /// What it takes to set it, with its password on standard input.
+    pub fn options(&self) -> Vec<String> {
+        let authority = self.shop.node_dir(self.server).join("etc/authority.crt");
+        vec![
+            format!("--host={}", self.address()),
+            "--port=2525".to_owned(),
+            format!("--ca-file={}", authority.display()),
+            "--user=orocloud".to_owned(),
+            "--password-stdin".to_owned(),
+            format!("--probe-from={SENDER}"),
+            "--probe-to=ann@example.com".to_owned(),
+        ]
+    }
+
     /// Sets it under this name, with these options and this password.
     #[track_caller]
     pub fn set(&self, name: &str, more: &[&str], password: &str) -> Answer {
         let mut cli = self.shop.cli("operator", ["smtp:relay:set", name, "--format=json"]);
-        cli.command
-            .arg(format!("--host={}", self.address()))
-            .arg(format!("--ca-file={}", self.shop.node_dir(self.server).join("etc/authority.crt").display()))
-            .args(["--user=orocloud", "--password-stdin"])
-            .args([format!("--probe-from={SENDER}"), "--probe-to=ann@example.com".to_owned()])
-            .args(more)
-            .stdin(Stdio::piped());
-        if !more.iter().any(|option| option.starts_with("--port")) {
-            cli.command.arg("--port=2525");
-        }
+        let port = more.iter().any(|option| option.starts_with("--port"));
+        let options = self.options().into_iter().filter(|option| !(port && option.starts_with("--port")));
+        cli.command.args(options).args(more).stdin(Stdio::piped());
         let mut child = cli.spawn();
         let mut stdin = child.stdin.take().expect("standard input");
         writeln!(stdin, "{password}").expect("it reads");
@@ -56,8 +64,8 @@ impl Server<'_> {
         }
     }
 
-    /// Subjects of what it took for somebody.
-    fn taken(&self, to: &str) -> usize {
+    /// How much it took for somebody.
+    pub fn taken(&self, to: &str) -> usize {
         let is_them = |one: &Value| one.as_str().is_some_and(|one| one.eq_ignore_ascii_case(to));
         let is_theirs = |mail: &Value| mail["to"].as_array().is_some_and(|all| all.iter().any(is_them));
         self.shop.sandbox.mail_of(self.server).iter().filter(|mail| is_theirs(mail)).count()
@@ -70,8 +78,25 @@ fn relays(shop: &Shop) -> Vec<String> {
     relays.map(|relay| format!("{} {}", relay["name"].as_str().expect("a name"), relay["priority"])).collect()
 }
 
+/// One message from each of the two web nodes.
 fn send(shop: &Shop, to: &str) -> Answer {
     shop.cli("developer", ["smtp:test", &format!("--to={to}"), "--format=json"]).run()
+}
+
+/// Whether this server took the message of each web node, and how long every hop took is told.
+fn went_by(sent: &Answer, server: &Server<'_>) -> bool {
+    let sent = sent.json();
+    let all = sent["sent"].as_array().expect("messages");
+    let nodes: Vec<&str> = all.iter().filter_map(|one| one["node"].as_str()).collect();
+    let hops = ["submitted_ms", "queued_ms", "connected_ms", "sent_ms"];
+    nodes == ["web1", "web2"]
+        && all.iter().map(|one| &one["delivery"]).all(|one| {
+            let parts: Option<Vec<u64>> = hops.iter().map(|hop| one["hops"][hop].as_u64()).collect();
+            one["relay"].to_string().contains(&server.address())
+                && one["mail_node"] == "mail1"
+                && one["said"].to_string().contains("250 2.0.0 taken")
+                && parts.is_some_and(|parts| one["took_ms"] == parts.iter().sum::<u64>())
+        })
 }
 
 /// Configurations that are kept on the mail node.
@@ -102,7 +127,7 @@ fn mail_goes_by_relays_that_were_tried_and_to_whom_it_may() {
     let queue = shop.cli("viewer", ["smtp:queue", "--format=json"]).succeeds().json();
     assert_eq!(
         (&queue["total"], &queue["items"][0]["to"]),
-        (&1.into(), &"ann@example.com".into()),
+        (&2.into(), &"ann@example.com".into()),
         "{queue}"
     );
 
@@ -123,7 +148,7 @@ fn mail_goes_by_relays_that_were_tried_and_to_whom_it_may() {
     assert_eq!(set.code, 0, "{set:#?}\n{}", shop.sandbox.logs_of("mail1"));
     let stages = set.json()["stages"].as_array().expect("stages").len();
     assert_eq!(stages, 7, "{set:#?}");
-    wait_for("what waited", || one.taken("ann@example.com") == 1);
+    wait_for("what waited", || one.taken("ann@example.com") == 2);
     let taken = &shop.sandbox.mail_of("relay1")[0];
     assert_eq!((&taken["tls"], &taken["user"]), (&true.into(), &"orocloud".into()));
 
@@ -133,18 +158,17 @@ fn mail_goes_by_relays_that_were_tried_and_to_whom_it_may() {
     let server = shop.sandbox.node("relay1").expect("a server");
     server.kill().expect("it is killed");
     let sent = send(&shop, "bob@example.com");
-    assert!(
-        sent.code == 0 && sent.json()["sent"]["relay"].to_string().contains(&other.address()),
-        "{sent:#?}"
-    );
+    assert!(sent.code == 0 && went_by(&sent, &other), "{sent:#?}");
     let shown = shop.cli("viewer", ["smtp:show"]).succeeds();
     assert!(shown.stdout.contains("refused"), "{shown:#?}");
     let tried = shop.cli("developer", ["smtp:test", "--relay=main"]).ends_with(9);
     assert!(tried.stderr.contains("fails at TCP"), "{tried:#?}");
     server.start().expect("it starts");
     let sent = send(&shop, "bob@example.com");
-    assert!(sent.code == 0 && sent.json()["sent"]["relay"].to_string().contains(&one.address()), "{sent:#?}");
-    assert_eq!((one.taken("bob@example.com"), other.taken("bob@example.com")), (1, 1));
+    assert!(sent.code == 0 && went_by(&sent, &one), "{sent:#?}");
+    assert_eq!((one.taken("bob@example.com"), other.taken("bob@example.com")), (2, 2));
+    not_from_everywhere(&shop, &one);
+    asked_for_a_password(&shop, &one);
 
     // A relay that refuses has the last word.
     let refuse = shop.node_dir("relay1").join("mail/refuse");
@@ -163,7 +187,7 @@ fn mail_goes_by_relays_that_were_tried_and_to_whom_it_may() {
     assert_eq!(relays(&shop), ["main 10", "spare 20"]);
     let sent = send(&shop, "carol@example.com");
     assert!(
-        sent.code == 0 && one.taken("carol@example.com") == 1,
+        sent.code == 0 && one.taken("carol@example.com") == 2,
         "{sent:#?}\n{}",
         shop.sandbox.logs_of("mail1")
     );
@@ -189,6 +213,52 @@ fn mail_goes_by_relays_that_were_tried_and_to_whom_it_may() {
         let mode = fs::metadata(file).expect("a file").permissions().mode();
         assert_eq!(mode & 0o077, 0, "{file}");
     }
+}
+
+/// A web node whose application cannot send is named, and what became of the other's message is told.
+fn not_from_everywhere(shop: &Shop, one: &Server<'_>) {
+    let file = shop.node_dir("web2").join("etc/app.env");
+    let good = fs::read_to_string(&file).expect("variables");
+    let mail1 = shop.sandbox.node("mail1").expect("mail1").address();
+    for (dsn, words) in [
+        (Some("smtp://127.0.0.1:9"), "web2: 127.0.0.1:9 takes no mail from web2"),
+        (Some("sendgrid+api://not-to-be-shown@default"), "ORO_MAILER_DSN is for sendgrid+api"),
+        (None, "ORO_MAILER_DSN is not set"),
+    ] {
+        let line = format!("ORO_MAILER_DSN=smtp://{mail1}:2525");
+        assert!(good.contains(&line), "{good}");
+        let other = dsn.map_or_else(String::new, |dsn| format!("ORO_MAILER_DSN={dsn}"));
+        fs::write(&file, good.replace(&line, &other)).expect("other variables");
+        let sent = send(shop, "dave@example.com");
+        assert!(sent.code == 9 && sent.stderr.contains(words), "{sent:#?}");
+        assert!(!sent.text().contains("not-to-be-shown"), "{sent:#?}");
+        let shown = sent.json();
+        assert!(shown["sent"][0]["delivery"]["relay"].to_string().contains(&one.address()), "{shown}");
+        assert_eq!(
+            (&shown["sent"][1]["node"], shown["sent"][1].get("delivery")),
+            (&"web2".into(), None),
+            "{shown}"
+        );
+    }
+    fs::write(&file, good).expect("the good ones");
+    let shown = shop.cli("developer", ["smtp:test", "--to=dave@example.com"]).succeeds();
+    assert!(["web1", "web2", "250 2.0.0 taken"].iter().all(|word| shown.stdout.contains(word)), "{shown:#?}");
+    assert_eq!(one.taken("dave@example.com"), 5);
+}
+
+/// At a terminal a password is asked for; without one nobody is, and a relay that needs one is refused.
+fn asked_for_a_password(shop: &Shop, one: &Server<'_>) {
+    let mut typed =
+        at_terminal(shop, "operator", ["smtp:relay:set", "main", "--user=orocloud", "--priority=10"]);
+    typed.wait_for("Password of orocloud at main");
+    typed.types(&format!("{}\r", one.password()));
+    typed.wait_for("The same again");
+    typed.types(&format!("{}\r", one.password()));
+    typed.wait_for("Mail goes by main");
+    assert_eq!(typed.ends(), 0);
+    let host = "--host=smtp.example.com";
+    let refused = shop.cli("operator", ["smtp:relay:set", "third", host, "--user=orocloud"]).ends_with(7);
+    assert!(refused.stderr.contains("--password-stdin"), "{refused:#?}");
 }
 
 /// Each recipient is judged alone, by any way to write a domain.

@@ -1,6 +1,7 @@
 //! `smtp:*`: the upstream relays, whom mail reaches, what waits.
 
 mod queue;
+mod sending;
 
 use std::fs::File;
 use std::io::Read;
@@ -9,8 +10,7 @@ use std::path::{Path, PathBuf};
 use clap::{Parser, ValueEnum};
 use jiff::tz::TimeZone;
 use orocloud_protocol::smtp::{
-    self, ChangedAnswer, Counts, Outcomes, PutBack, Recipients, RelayInfo, RelayTls, TestAnswer, TriedStage,
-    WhitelistChange,
+    self, ChangedAnswer, Counts, Outcomes, PutBack, Recipients, RelayInfo, RelayTls, TriedStage, WhitelistChange,
 };
 use orocloud_protocol::{Call, CallError, MailAddress, MailDomain, MailHost, MailUser, RelayName};
 
@@ -22,6 +22,7 @@ use crate::output::table::{column, draw};
 use crate::output::{Format, Ui, escape};
 
 pub use queue::Queue;
+pub use sending::Test;
 
 /// No file of authorities is longer, in bytes.
 const LONGEST_AUTHORITY: u64 = 256 * 1024;
@@ -260,49 +261,6 @@ fn change<C: Call<Answer = ChangedAnswer>>(
     })
 }
 
-/// Send one message and follow it to the relay that takes it, or try one relay
-///
-/// Ends with exit code 9 and the relay's words when nobody takes the message. With --relay that relay is tried stage by
-/// stage and nothing is sent.
-///
-/// Example: orocloud-cli smtp:test --to=ann@example.com
-#[derive(Debug, Parser)]
-pub struct Test {
-    /// Who gets the message
-    #[arg(long, value_name = "ADDRESS", required_unless_present = "relay")]
-    to: Option<MailAddress>,
-    /// The sender; default: the one the relay was tried with when it was set
-    #[arg(long, value_name = "ADDRESS")]
-    from: Option<MailAddress>,
-    /// Only try this relay
-    #[arg(long, value_name = "NAME")]
-    relay: Option<RelayName>,
-    #[command(flatten)]
-    operation: OperationArgs,
-    #[command(flatten)]
-    format: FormatArgs,
-}
-
-impl Run for Test {
-    fn run(self, context: &mut Context) -> Outcome {
-        context.ui.format = self.format.chosen();
-        let params = smtp::TestParams {
-            to: self.to,
-            from: self.from,
-            relay: self.relay,
-            options: self.operation.options(),
-        };
-        carry_out::<smtp::Test>(context, &params, &self.operation, |ui, answer| match answer {
-            TestAnswer::Tried(stages) => show_stages(ui, stages),
-            TestAnswer::Sent(sent) => {
-                let (relay, said) = (escape::strip(&sent.relay), escape::strip(&sent.said));
-                ui.line(&format!("{relay} took it after {} ms: {said}", sent.took_ms))?;
-                ui.line(&format!("Postfix's id: {}", escape::strip(&sent.queue_id)))
-            }
-        })
-    }
-}
-
 /// What became of messages lately.
 fn show_counts(ui: &mut Ui, counts: &Counts) -> std::io::Result<()> {
     let rows = [("last hour", counts.hour), ("last day", counts.day)];
@@ -413,13 +371,5 @@ mod tests {
             let text = reached(&Recipients { whitelist, all });
             assert!(text.contains(expected), "{text}");
         }
-    }
-
-    #[test]
-    fn a_message_needs_a_recipient_and_a_try_a_relay() {
-        let parse = |line: &str| Test::try_parse_from(line.split(' '));
-        assert!(parse("test").is_err());
-        assert!(parse("test --relay=main").is_ok() && parse("test --to=a@b.example").is_ok());
-        assert!(parse("test --to=nobody").is_err());
     }
 }

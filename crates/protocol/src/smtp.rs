@@ -6,8 +6,8 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Call, Kind, Lock, MailAddress, MailDomain, MailHost, MailUser, OperationOptions, RelayName, Resource,
-    Role, Secret,
+    Call, CallError, Kind, Lock, MailAddress, MailDomain, MailHost, MailUser, NodeName, OperationOptions,
+    RelayName, Resource, Role, Secret,
 };
 
 pub use past::{Counts, History, HistoryAnswer, HistoryParams, MailStatus, Outcomes, PastMessage};
@@ -350,7 +350,7 @@ pub enum WhitelistChange {
     Clear,
 }
 
-/// Sends one message and follows it to the relay that takes it, or tries one relay stage by stage.
+/// Sends one message from each web node and follows them to the relays that take them, or tries one relay stage by stage.
 pub enum Test {}
 
 impl Call for Test {
@@ -369,7 +369,7 @@ impl Call for Test {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TestParams {
-    /// Who gets the message; with `relay` nothing is sent to them.
+    /// Who gets the messages; with `relay` nothing is sent to them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub to: Option<MailAddress>,
     /// The sender; by default the one that the best relay, or this one, was tried with when it was set.
@@ -384,26 +384,64 @@ pub struct TestParams {
 }
 
 /// What came of a test.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum TestAnswer {
-    /// The message and where it went.
-    Sent(Delivery),
+    /// One message from each web node, in the order of the nodes. Where one was not taken the call fails, and these are
+    /// the details of its error.
+    Sent(Vec<SentMessage>),
     /// The stages, which all went well.
     Tried(Vec<TriedStage>),
+}
+
+/// One message of a test, from the web node that sent it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct SentMessage {
+    /// The web node.
+    pub node: NodeName,
+    /// Who took it; absent when nobody did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub delivery: Option<Delivery>,
+    /// Why nobody took it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failed: Option<CallError>,
 }
 
 /// A message that an upstream has taken.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Delivery {
+    /// The mail node that it went by.
+    pub mail_node: NodeName,
     /// Postfix's id of the message.
     pub queue_id: String,
     /// Who took it, as Postfix names it: `HOST[ADDRESS]:PORT`.
     pub relay: String,
     /// Its last answer.
     pub said: String,
-    /// How long it took until then, in milliseconds.
+    /// How long it took from the web node to the relay, in milliseconds.
     pub took_ms: u64,
+    /// The same, hop by hop.
+    pub hops: Hops,
+}
+
+/// How long each part of a message's way took, in milliseconds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Hops {
+    /// From the web node to the mail node.
+    pub submitted_ms: u64,
+    /// In Postfix's queue, until it turned to a relay.
+    pub queued_ms: u64,
+    /// Until a relay had answered and its connection was ready, relays that did not answer included.
+    pub connected_ms: u64,
+    /// Until the relay had taken it.
+    pub sent_ms: u64,
+}
+
+impl Hops {
+    /// All together.
+    pub const fn total_ms(self) -> u64 {
+        self.submitted_ms + self.queued_ms + self.connected_ms + self.sent_ms
+    }
 }
 
 /// What waits, and why.

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use crate::accounts::{Accounts, Duty};
 use crate::error::{Context, Result};
-use crate::hosts::{self, AMQP_PORT, Addresses, HOSTS, HTTP_PORT, Host, POSTGRESQL_PORT, Parts};
+use crate::hosts::{self, AMQP_PORT, Addresses, HOSTS, HTTP_PORT, Host, POSTGRESQL_PORT, Parts, SMTP_PORT};
 use crate::layout::{Layout, NodeLayout};
 use crate::run::PATH;
 use crate::service::{Boot, Folder, Ready, Service, signal};
@@ -84,6 +84,12 @@ impl Blueprint {
         let host = self.hosts().find(|host| host.has_role("queue"))?;
         let address = self.addresses.public_port(host, AMQP_PORT);
         Some(format!("amqp://app:{}@{address}/{}", self.secrets.queue, crate::queue::VHOST))
+    }
+
+    /// Where the application sends its mail.
+    pub fn mailer_dsn(&self) -> Option<String> {
+        let host = self.hosts().find(|host| host.has_role("mail"))?;
+        Some(format!("smtp://{}", self.addresses.public_port(host, SMTP_PORT)))
     }
 
     /// The SMTP server that takes the agent's own mail.

@@ -76,6 +76,7 @@ pub fn environment(blueprint: &Blueprint, host: &Host) -> Vec<(&'static str, Str
         ("LOG_FILE", layout.application("shared/log/prod.log").display().to_string()),
     ];
     variables.extend(blueprint.queue_url().map(|url| ("ORO_MQ_URL", url)));
+    variables.extend(blueprint.mailer_dsn().map(|dsn| ("ORO_MAILER_DSN", dsn)));
     if host.has_role("job") {
         let bind = format!("{}:{WEBSOCKET_PORT}", blueprint.addresses.real(host));
         variables.push(("ORO_WEBSOCKET_BIND", bind));

@@ -1,12 +1,14 @@
 //! `smtp:*`: what holds about mail is kept on the mail nodes, each of which makes its own configuration of it.
 
+mod sending;
+
 use std::collections::HashSet;
 
 use orocloud_protocol::node::{MailChange, MailChecked, RelayChange, StepAction};
 use orocloud_protocol::smtp::{
     ChangedAnswer, HistoryAnswer, HistoryParams, QueueAnswer, QueueParams, RelayRemove, RelayRemoveParams,
-    RelaySet, RelaySetAnswer, RelaySetParams, ShowAnswer, ShowParams, Test, TestAnswer, TestParams,
-    Whitelist, WhitelistChange, WhitelistParams,
+    RelaySet, RelaySetAnswer, RelaySetParams, ShowAnswer, ShowParams, Whitelist, WhitelistChange,
+    WhitelistParams,
 };
 use orocloud_protocol::{CallError, MailDomain, NodeName, NodeRole, OperationOptions, Page, node};
 
@@ -113,7 +115,7 @@ pub async fn history(context: &Context, params: HistoryParams) -> Result<History
 
 /// A change on every mail node: kept beside, tried, written and checked beside, and only then switched to. All of it is
 /// undone when something goes wrong.
-fn changing(
+pub fn changing(
     nodes: &[NodeName],
     change: &MailChange,
     tried: Option<StepAction>,
@@ -265,57 +267,4 @@ impl OperationCall for Whitelist {
 
 fn list(domains: &[MailDomain], between: &str) -> String {
     domains.iter().map(|domain| quoted(domain.as_str())).collect::<Vec<_>>().join(between)
-}
-
-impl OperationCall for Test {
-    fn options(params: &TestParams) -> &OperationOptions {
-        &params.options
-    }
-
-    fn command(params: &TestParams) -> String {
-        let mut typed = "smtp:test".to_owned();
-        for (option, value) in [
-            ("relay", params.relay.as_ref().map(ToString::to_string)),
-            ("to", params.to.as_ref().map(ToString::to_string)),
-            ("from", params.from.as_ref().map(ToString::to_string)),
-        ] {
-            if let Some(value) = value {
-                typed.push_str(&format!(" --{option}={}", quoted(&value)));
-            }
-        }
-        typed
-    }
-
-    async fn plan(context: &Context, params: &TestParams) -> Result<OperationPlan, CallError> {
-        let nodes = mail_nodes(context)?;
-        let (name, action, summary) = match (&params.relay, &params.to) {
-            (Some(relay), to) => {
-                let (from, to) = (params.from.clone(), to.clone());
-                let action = StepAction::MailTry { relay: relay.clone(), candidate: false, from, to };
-                ("mail:try", action, format!("relay {relay} is tried, and nothing is sent"))
-            }
-            (None, Some(to)) => {
-                let action = StepAction::MailTest { to: to.clone(), from: params.from.clone() };
-                ("mail:test", action, format!("one message is sent to {to}"))
-            }
-            (None, None) => {
-                return Err(CallError::usage("neither a recipient nor a relay is given")
-                    .hint("orocloud-cli smtp:test --to=ann@example.com")
-                    .hint("orocloud-cli smtp:test --relay=main"));
-            }
-        };
-        // One stands for all: they have the same relays.
-        let steps = nodes.iter().take(1).map(|node| Step::new(name, node, action.clone())).collect();
-        Ok(OperationPlan::losing_nothing(vec![steps], 1, vec![summary]))
-    }
-
-    fn answer(_daemon: &DaemonRef, done: &Done<'_, TestParams>) -> Result<TestAnswer, CallError> {
-        let step = if done.params.relay.is_some() { "mail:try" } else { "mail:test" };
-        let MailChecked { sent, tried, failed } = output(done.outputs, step)?;
-        match (failed, sent) {
-            (Some(failed), _) => Err(failed),
-            (None, Some(sent)) => Ok(TestAnswer::Sent(sent)),
-            (None, None) => Ok(TestAnswer::Tried(tried)),
-        }
-    }
 }

@@ -6,6 +6,7 @@ pub mod git;
 pub mod greeting;
 pub mod haproxy;
 pub mod http;
+pub mod mailer;
 pub mod nginx;
 pub mod pgbackrest;
 pub mod php;

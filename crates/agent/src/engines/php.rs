@@ -42,7 +42,7 @@ impl Console<'_> {
             .account(Account::App)
             .folder(self.release)
             .limit(LIMIT);
-        for (name, value) in self.node_variables()?.iter().chain(self.variables) {
+        for (name, value) in node_variables(self.app)?.iter().chain(self.variables) {
             program = program.env(name, value);
         }
         for (name, secret) in secrets {
@@ -54,15 +54,15 @@ impl Console<'_> {
             .map(drop)
             .map_err(|error| failed(arguments, error))
     }
+}
 
-    fn node_variables(&self) -> Result<BTreeMap<String, String>, CallError> {
-        let path = &self.app.environment_file;
-        let text = std::fs::read_to_string(path).map_err(|error| {
-            CallError::failed(format!("{} cannot be read", path.display())).because(error)
-        })?;
-        variables(&text)
-            .map_err(|line| CallError::failed(format!("{}: line {line} is not KEY=VALUE", path.display())))
-    }
+/// The application's variables as the node's own file has them.
+pub fn node_variables(app: &App) -> Result<BTreeMap<String, String>, CallError> {
+    let path = &app.environment_file;
+    let text = std::fs::read_to_string(path)
+        .map_err(|error| CallError::failed(format!("{} cannot be read", path.display())).because(error))?;
+    variables(&text)
+        .map_err(|line| CallError::failed(format!("{}: line {line} is not KEY=VALUE", path.display())))
 }
 
 fn failed(arguments: &[String], error: ProcessError) -> CallError {

@@ -13,7 +13,7 @@ use std::time::{Duration, SystemTime};
 use jiff::Timestamp;
 use orocloud_protocol::node::{MailHistoryParams, MailQueueParams};
 use orocloud_protocol::smtp::{HistoryAnswer, QueueAnswer, RelayInfo, ShowAnswer};
-use orocloud_protocol::{CallError, CallId, EnvironmentType};
+use orocloud_protocol::{CallError, CallId, EnvironmentType, NodeName};
 
 use super::NodeRef;
 use super::mail_log::Ledger;
@@ -278,4 +278,9 @@ pub fn section(node: &NodeRef) -> Result<&Postfix, CallError> {
         .postfix
         .as_ref()
         .ok_or_else(|| CallError::failed(format!("{} has no [postfix] in its agent.toml", config.node)))
+}
+
+/// The step in which a web node sends a message.
+pub fn send_step(web: &NodeName) -> String {
+    format!("mail:send:{web}")
 }

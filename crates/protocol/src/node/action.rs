@@ -281,12 +281,22 @@ pub enum StepAction {
     /// Lets Postfix work by the candidate's configuration, and watches it. Its undo lets it work by the one before.
     /// Output: [`crate::smtp::ChangedAnswer`].
     MailSwitch {},
-    /// Sends one message and follows it to the relay that takes it. Output: [`super::MailChecked`].
-    MailTest {
-        /// Who gets it.
-        to: MailAddress,
+    /// Notes where Postfix's log ends, before messages are sent that [`Self::MailFollow`] follows. Output:
+    /// [`super::MailReady`].
+    MailReady {
         /// The sender; by default the one that the best relay was tried with when it was set.
         from: Option<MailAddress>,
+    },
+    /// On web: sends one message as the application would. Output: [`super::MailSent`].
+    MailSend {
+        /// Who gets it.
+        to: MailAddress,
+    },
+    /// Follows those of the messages that went by this node to the relays that take them. Output:
+    /// [`super::MailFollowed`].
+    MailFollow {
+        /// The web nodes that were to send one each.
+        from: Vec<NodeName>,
     },
 
     // --- on db ----------------------------------------------------------------------------------------------

@@ -3,8 +3,8 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::smtp::{Delivery, TriedStage};
-use crate::{CallError, ContentHash, Reference};
+use crate::smtp::{SentMessage, TriedStage};
+use crate::{CallError, ContentHash, MailAddress, Reference};
 
 /// Output of [`super::StepAction::SourceFetch`].
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -117,17 +117,42 @@ pub struct Swapped {
     pub at: Timestamp,
 }
 
-/// Output of [`super::StepAction::MailTry`] and [`super::StepAction::MailTest`]: what was found out. That a check fails is
-/// no failure of the step.
+/// Output of [`super::StepAction::MailTry`]: what was found out. That a check fails is no failure of the step.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct MailChecked {
-    /// The message that was sent.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub sent: Option<Delivery>,
     /// The stages that went well.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub tried: Vec<TriedStage>,
     /// What is wrong.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failed: Option<CallError>,
+}
+
+/// Output of [`super::StepAction::MailReady`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MailReady {
+    /// The sender that the relays take.
+    pub from: MailAddress,
+}
+
+/// Output of [`super::StepAction::MailSend`]. That nobody takes the message is no failure of the step.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum MailSent {
+    /// A mail node took it.
+    Taken {
+        /// Postfix's id of it.
+        queue_id: String,
+        /// How long that took, in milliseconds.
+        took_ms: u64,
+    },
+    /// Nobody did.
+    Failed(CallError),
+}
+
+/// Output of [`super::StepAction::MailFollow`].
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct MailFollowed {
+    /// What became of those messages that this node took.
+    pub messages: Vec<SentMessage>,
 }

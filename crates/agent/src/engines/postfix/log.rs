@@ -2,6 +2,7 @@
 
 use std::io::{self, Read, Seek, SeekFrom};
 use std::path::Path;
+use std::time::Duration;
 
 /// What became of a message for one recipient, for now.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -72,10 +73,15 @@ pub fn end(path: &Path) -> u64 {
 
 /// Whole lines behind a place. After a rotation it begins anew.
 pub fn since(path: &Path, place: u64) -> io::Result<String> {
+    piece(path, place).map(|(text, _)| text)
+}
+
+/// The same, and the place behind them, where it goes on.
+pub fn piece(path: &Path, place: u64) -> io::Result<(String, u64)> {
     /// More than Postfix writes while something is waited for.
     const MOST: u64 = 4 * 1024 * 1024;
     let mut file = match std::fs::File::open(path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(String::new()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok((String::new(), 0)),
         opened => opened?,
     };
     let begin = if file.metadata()?.len() < place { 0 } else { place };
@@ -83,7 +89,28 @@ pub fn since(path: &Path, place: u64) -> io::Result<String> {
     let mut bytes = Vec::new();
     file.take(MOST).read_to_end(&mut bytes)?;
     let whole = bytes.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
-    Ok(String::from_utf8_lossy(&bytes[..whole]).into_owned())
+    Ok((String::from_utf8_lossy(&bytes[..whole]).into_owned(), begin + whole as u64))
+}
+
+/// The message that a line is about.
+pub fn queue_id(line: &str) -> Option<&str> {
+    let (_, rest) = line.split_once(" postfix/")?;
+    let (_, rest) = rest.split_once("]: ")?;
+    let (id, _) = rest.split_once(": ")?;
+    (!id.is_empty() && id.bytes().all(|byte| byte.is_ascii_alphanumeric())).then_some(id)
+}
+
+/// The times of an attempt (`delays=a/b/c/d`) in milliseconds: before the queue manager had the message, while that had
+/// it, until the connection was ready, until the message was sent.
+pub fn delays(line: &str) -> Option<[u64; 4]> {
+    let (_, rest) = line.split_once(", delays=")?;
+    let (all, _) = rest.split_once(", ")?;
+    let mut parts = all.split('/').map(|part| {
+        let seconds: f64 = part.parse().ok()?;
+        u64::try_from(Duration::try_from_secs_f64(seconds).ok()?.as_millis()).ok()
+    });
+    let all = [parts.next()??, parts.next()??, parts.next()??, parts.next()??];
+    parts.next().is_none().then_some(all)
 }
 
 #[cfg(test)]
@@ -101,6 +128,7 @@ mod tests {
         assert_eq!((read.queue_id, read.to), ("4cPq2k0Yx1z1", "ann@example.com"));
         assert_eq!((read.relay, read.status), ("127.18.1.10[127.18.1.10]:2525", Status::Sent));
         assert_eq!(read.said, "250 2.0.0 taken (really)");
+        assert_eq!((queue_id(&sent), delays(&sent)), (Some("4cPq2k0Yx1z1"), Some([10, 20, 30, 40])));
         let none = format!(
             "{HEAD}error[8]: 4cPq2k0Yx1z1: to=<a@b.c>, relay=none, delay=0, delays=0/0/0/0, dsn=4.3.0, status=deferred (no SMTP relay is set)"
         );
@@ -112,6 +140,11 @@ mod tests {
             String::new(),
         ] {
             assert_eq!(attempt(&other), None, "{other}");
+        }
+        assert_eq!(queue_id(&format!("{HEAD}qmgr[5]: 4cPq2k0Yx1z1: removed")), Some("4cPq2k0Yx1z1"));
+        assert_eq!(queue_id(&format!("{HEAD}smtp[77]: connect to a[b]:2525: Connection refused")), None);
+        for other in ["0.1/0.2/0.3", "0.1/0.2/0.3/0.4/0.5", "a/b/c/d", "-1/0/0/0", "NaN/0/0/0"] {
+            assert_eq!(delays(&format!("x, delays={other}, dsn=2.0.0")), None, "{other}");
         }
     }
 

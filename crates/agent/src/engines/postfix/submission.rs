@@ -1,6 +1,6 @@
 //! Postfix's own ear: the port on which it takes the application's mail.
 
-use std::net::SocketAddr;
+use std::net::ToSocketAddrs;
 use std::time::Duration;
 
 use lettre::Address;
@@ -18,6 +18,8 @@ const ANSWER: Duration = Duration::from_secs(20);
 pub struct Message {
     /// What it is known by: the operation.
     pub id: String,
+    /// The node that sends it.
+    pub node: String,
     /// The environment's name.
     pub environment: String,
     /// Who sends it.
@@ -27,7 +29,7 @@ pub struct Message {
 }
 
 /// Whether a message would be taken, as far as its recipient: that needs the parts that look up where it goes.
-pub async fn look(listens: SocketAddr, hello: &str) -> Result<(), String> {
+pub async fn look(listens: impl ToSocketAddrs + Send + 'static, hello: &str) -> Result<(), String> {
     blocking(listens, hello, |mut connection| {
         // A reserved name (RFC 2606): nobody gets anything.
         let nobody: Address = "postmaster@orocloud.invalid".parse().map_err(text)?;
@@ -41,16 +43,20 @@ pub async fn look(listens: SocketAddr, hello: &str) -> Result<(), String> {
 }
 
 /// Sends a message; gives Postfix's id of it.
-pub async fn send(listens: SocketAddr, hello: &str, message: Message) -> Result<String, String> {
+pub async fn send(
+    listens: impl ToSocketAddrs + Send + 'static,
+    hello: &str,
+    message: Message,
+) -> Result<String, String> {
     blocking(listens, hello, move |mut connection| {
-        let Message { id, environment, from, to } = message;
+        let Message { id, node, environment, from, to } = message;
         let envelope = Envelope::new(Some(from.clone()), vec![to.clone()]).map_err(text)?;
         let mail = lettre::Message::builder()
             .from(Mailbox::new(None, from))
             .to(Mailbox::new(None, to))
-            .message_id(Some(format!("<{}@{environment}.orocloud>", id.to_lowercase())))
-            .subject(format!("Test of mail from {environment}"))
-            .body(format!("Somebody asked for this message with orocloud-cli smtp:test ({id}).\n"))
+            .message_id(Some(format!("<{}.{node}@{environment}.orocloud>", id.to_lowercase())))
+            .subject(format!("Test of mail from {environment}, {node}"))
+            .body(format!("Somebody asked {node} for this message with orocloud-cli smtp:test ({id}).\n"))
             .map_err(text)?;
         let answer = connection.send(&envelope, &mail.formatted()).map_err(text)?;
         let _ = connection.quit();
@@ -67,7 +73,7 @@ fn queue_id(said: &str) -> Option<String> {
 }
 
 async fn blocking<T: Send + 'static>(
-    listens: SocketAddr,
+    listens: impl ToSocketAddrs + Send + 'static,
     hello: &str,
     deed: impl FnOnce(SmtpConnection) -> Result<T, String> + Send + 'static,
 ) -> Result<T, String> {

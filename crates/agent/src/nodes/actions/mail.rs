@@ -1,5 +1,4 @@
-//! Mail on a mail node: a relay tried, a configuration made beside the one that holds, switched to and watched; a message
-//! followed to whoever takes it.
+//! Mail on a mail node: a relay tried, a configuration made beside the one that holds, switched to and watched.
 
 use std::time::Duration;
 
@@ -11,7 +10,7 @@ use serde_json::Value;
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
-use super::{Action, ActionContext, carry_out};
+use super::{Action, ActionContext, carry_out, mail_follow, mail_send};
 use crate::engines::postfix::{self, configuration, log, submission};
 use crate::engines::relay;
 use crate::environment::Postfix;
@@ -23,6 +22,9 @@ use crate::service_manager::Activity;
 
 /// How long Postfix may take to work by another configuration.
 const SWITCH_LIMIT: Duration = Duration::from_secs(60);
+
+/// How long it may take to leave one.
+const LEAVING_LIMIT: Duration = Duration::from_secs(10);
 
 const PAUSE: Duration = Duration::from_millis(50);
 
@@ -44,9 +46,11 @@ pub async fn run(
         }
         StepAction::MailWrite {} => carry_out(&Write {}, phase, context).await,
         StepAction::MailSwitch {} => carry_out(&Switch {}, phase, context).await,
-        StepAction::MailTest { to, from } => {
-            carry_out(&super::mail_follow::Test { to, from: from.as_ref() }, phase, context).await
+        StepAction::MailReady { from } => {
+            carry_out(&mail_follow::Ready { from: from.as_ref() }, phase, context).await
         }
+        StepAction::MailSend { to } => carry_out(&mail_send::Send { to }, phase, context).await,
+        StepAction::MailFollow { from } => carry_out(&mail_follow::Follow { from }, phase, context).await,
         _ => Err(CallError::internal("this is no step of mail")),
     }
 }
@@ -214,7 +218,10 @@ impl Action for Switch {
         // One that does not run reads it when it is started.
         let state = context.node.services.state(&postfix.service).await?;
         if matches!(state.activity, Activity::Running | Activity::Starting) {
+            let place = log::end(&postfix.log);
             context.node.services.reload(&postfix.service).await?;
+            until_read(context, postfix, place).await?;
+            hurry(context.node, postfix).await;
         }
         Ok(())
     }
@@ -242,6 +249,20 @@ pub(in crate::nodes) async fn hurry(node: &NodeRef, postfix: &Postfix) {
     if let Err(error) = postfix::flush(&node.processes, postfix).await {
         crate::log::line(format!("what waits in Postfix is not tried at once: {error}"));
     }
+}
+
+/// Waits until Postfix has left a configuration, whose files go next; one that does not say so is not waited for long.
+async fn until_read(context: &ActionContext<'_>, postfix: &Postfix, place: u64) -> Result<(), CallError> {
+    let until = Instant::now() + LEAVING_LIMIT;
+    while Instant::now() < until {
+        let said = log::since(&postfix.log, place)
+            .map_err(|error| context.io("Postfix's log cannot be read", &error))?;
+        if log::is_reloaded(&said) {
+            break;
+        }
+        sleep(PAUSE).await;
+    }
+    Ok(())
 }
 
 /// Waits until Postfix works by what it was told to read, or says that it cannot.

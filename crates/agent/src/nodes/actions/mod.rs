@@ -9,6 +9,7 @@ mod extensions;
 mod frontend;
 pub(in crate::nodes) mod mail;
 mod mail_follow;
+mod mail_send;
 pub mod maintenance;
 pub mod media;
 mod package;
@@ -253,7 +254,9 @@ async fn run_here(
         | StepAction::MailTry { .. }
         | StepAction::MailWrite {}
         | StepAction::MailSwitch {}
-        | StepAction::MailTest { .. } => mail::run(context, phase, action).await,
+        | StepAction::MailReady { .. }
+        | StepAction::MailSend { .. }
+        | StepAction::MailFollow { .. } => mail::run(context, phase, action).await,
         StepAction::ReleasesTidy { keep } => carry_out(&release::Tidy { keep }, phase, context).await,
         StepAction::FrontendCheck { release } => {
             carry_out(&frontend::Check { release }, phase, context).await
