@@ -5,6 +5,7 @@
 //! The steps come from the plan, so one that is added later is killed too. CI walks a part that `OROCLOUD_FAILPOINT_SEED`
 //! chooses, the same one at every run; `cargo xtask test --all` walks them all.
 
+mod mail;
 mod mortal;
 mod walk;
 

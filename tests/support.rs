@@ -43,13 +43,18 @@ impl Shop {
 
     /// One whose agents die at the point that the file names; the file goes with the folder.
     pub fn start_mortal() -> (Self, PathBuf, tempfile::TempDir) {
+        Self::start_mortal_with(Options::default())
+    }
+
+    /// The same, with more in it.
+    pub fn start_mortal_with(options: Options) -> (Self, PathBuf, tempfile::TempDir) {
         let folder = tempfile::tempdir().expect("a folder");
         let mode = std::os::unix::fs::PermissionsExt::from_mode(0o777);
         std::fs::set_permissions(folder.path(), mode).expect("open to all");
         let file = folder.path().join("failpoint");
         let shop = Self::start_with(Options {
             agent_environment: vec![("OROCLOUD_FAILPOINT_FILE".into(), file.display().to_string())],
-            ..Options::default()
+            ..options
         });
         (shop, file, folder)
     }

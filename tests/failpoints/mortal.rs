@@ -2,16 +2,18 @@
 
 use std::collections::BTreeSet;
 use std::fmt::Debug;
-use std::path::PathBuf;
+use std::fs::File;
+use std::path::{Path, PathBuf};
 use std::process::Child;
 use std::time::{Duration, Instant};
 
 use orocloud_protocol::CallId;
+use orocloud_sandbox::Options;
 
 use super::walk::Met;
-use crate::support::{Answer, Shop, wait_for};
+use crate::support::{Answer, Cli, Shop, wait_for};
 
-const NODES: [&str; 5] = ["maint1", "web1", "web2", "db1", "lb1"];
+const NODES: [&str; 6] = ["maint1", "web1", "web2", "db1", "lb1", "mail1"];
 
 /// Longer than any operation takes here, on a busy machine too.
 const LIMIT: Duration = Duration::from_secs(600);
@@ -52,7 +54,16 @@ pub struct Planned {
 
 impl Mortal {
     pub fn start() -> Self {
-        let (shop, file, folder) = Shop::start_mortal();
+        Self::start_with(Options::default())
+    }
+
+    /// One with mail1.
+    pub fn start_with_mail() -> Self {
+        Self::start_with(Options { smtp: true, ..Options::default() })
+    }
+
+    fn start_with(options: Options) -> Self {
+        let (shop, file, folder) = Shop::start_mortal_with(options);
         Self { shop, file, _folder: folder }
     }
 
@@ -73,14 +84,32 @@ impl Mortal {
     }
 
     pub fn run(&self, caller: &str, arguments: &[&str]) -> Answer {
+        self.cli(caller, arguments, None).run()
+    }
+
+    fn cli(&self, caller: &str, arguments: &[&str], reads: Option<&Path>) -> Cli<'_> {
         let mut cli = self.shop.cli(caller, []);
         cli.command.args(arguments);
-        cli.run()
+        if let Some(path) = reads {
+            cli.command.stdin(File::open(path).expect("what it reads"));
+        }
+        cli
     }
 
     /// Runs a command during which somebody is killed at these points, one after the other, and gives how the operation
     /// ended: by the same id, called again.
     pub fn killed_at<P: AsRef<str> + Debug>(&self, points: &[P], caller: &str, command: &[&str]) -> Ended {
+        self.killed_while_reading(points, caller, command, None)
+    }
+
+    /// The same of a command that reads a file.
+    pub fn killed_while_reading<P: AsRef<str> + Debug>(
+        &self,
+        points: &[P],
+        caller: &str,
+        command: &[&str],
+        reads: Option<&Path>,
+    ) -> Ended {
         let id = new_id();
         let mut arguments = command.to_vec();
         let with_id = format!("--operation-id={id}");
@@ -88,9 +117,7 @@ impl Mortal {
         arguments.extend(["-n", &with_id, "--wait-lock=2m"]);
         let write = |point: &str| std::fs::write(&self.file, point).expect("a failpoint");
         write(points[0].as_ref());
-        let mut cli = self.shop.cli(caller, []);
-        cli.command.args(&arguments);
-        let child = Watched::new(cli.spawn());
+        let child = Watched::new(self.cli(caller, &arguments, reads).spawn());
         let mut died = 0;
         for (index, point) in points.iter().enumerate() {
             let end = Instant::now() + LIMIT;
@@ -109,7 +136,7 @@ impl Mortal {
         }
         let _ = std::fs::remove_file(&self.file);
         child.end();
-        let again = self.run(caller, &arguments);
+        let again = self.cli(caller, &arguments, reads).run();
         let case = format!("{points:?} of {command:?}: {again:#?}\n{}", self.shop.logs());
         assert!([0, 1].contains(&again.code), "{case}");
         let waited = self.run("viewer", &["operation:wait", &id.to_string()]);

@@ -6,8 +6,9 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
-use orocloud_protocol::node::{Phase, Probe, StepAnswer};
+use orocloud_protocol::node::{MailChange, Phase, Probe, StepAction, StepAnswer};
 use orocloud_protocol::operation::{OperationState, OperationSummary};
+use orocloud_protocol::smtp::WhitelistChange;
 use orocloud_protocol::{ErrorKind, Lock, Resource, Role};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -285,38 +286,76 @@ fn walk(plan: &OperationPlan<Part>, kill: &Kill) -> (OperationSummary, Arc<World
     (ended.unwrap_or(summary), world)
 }
 
+/// Walks to every point of every step of a plan; gives how often somebody was killed.
+fn walk_everywhere(plan: &OperationPlan<Part>, what: &str) -> usize {
+    let mut killed = 0;
+    let steps: Vec<String> = plan.groups.iter().flatten().map(|step| step.name.clone()).collect();
+    for step in plan.groups.iter().flatten() {
+        for phase in [Phase::Act, Phase::Undo] {
+            for at in [State::Nothing, State::Half, State::Whole] {
+                for who in [Who::Coordinator, Who::Node] {
+                    if who == Who::Node && step.node.as_str() == "maint1" {
+                        continue;
+                    }
+                    let kill = Kill { step: step.name.clone(), phase, at, who };
+                    let (summary, world) = walk(plan, &kill);
+                    let case = format!("{what}, {kill:?}: {summary:?}");
+                    assert_eq!(*lock(&world.wrong), [""; 0], "{case}");
+                    let states: Vec<State> = steps.iter().map(|step| world.of(step)).collect();
+                    let expected = match summary.state {
+                        OperationState::Succeeded => State::Whole,
+                        _ => State::Nothing,
+                    };
+                    assert!(states.iter().all(|state| *state == expected), "{states:?} {case}");
+                    killed += usize::from(world.killed.load(Ordering::SeqCst));
+                }
+            }
+        }
+    }
+    killed
+}
+
 #[test]
 fn killed_at_every_point_of_every_step_all_is_done_or_nothing_is() {
     let mut killed = 0;
     for seed in 0..4 {
         for fails in [false, true] {
-            let plan = planned(seed, fails);
-            let steps: Vec<String> = plan.groups.iter().flatten().map(|step| step.name.clone()).collect();
-            for step in plan.groups.iter().flatten() {
-                for phase in [Phase::Act, Phase::Undo] {
-                    for at in [State::Nothing, State::Half, State::Whole] {
-                        for who in [Who::Coordinator, Who::Node] {
-                            if who == Who::Node && step.node.as_str() == "maint1" {
-                                continue;
-                            }
-                            let kill = Kill { step: step.name.clone(), phase, at, who };
-                            let (summary, world) = walk(&plan, &kill);
-                            let case = format!("seed {seed}, fails {fails}, {kill:?}: {summary:?}");
-                            assert_eq!(*lock(&world.wrong), [""; 0], "{case}");
-                            let states: Vec<State> = steps.iter().map(|step| world.of(step)).collect();
-                            let expected = match summary.state {
-                                OperationState::Succeeded => State::Whole,
-                                _ => State::Nothing,
-                            };
-                            assert!(states.iter().all(|state| *state == expected), "{states:?} {case}");
-                            killed += usize::from(world.killed.load(Ordering::SeqCst));
-                        }
-                    }
-                }
-            }
+            killed += walk_everywhere(&planned(seed, fails), &format!("seed {seed}, fails {fails}"));
         }
     }
     assert!(killed > 200, "{killed}");
+}
+
+/// What `smtp:relay:set` and `smtp:whitelist` plan on two mail nodes; the last act fails on one of them.
+#[test]
+fn a_change_of_mail_is_there_on_every_mail_node_or_on_none() {
+    let nodes = ["mail1", "mail2"].map(|node| node.parse().unwrap());
+    let change = MailChange::Whitelist(WhitelistChange::Clear);
+    let try_relay =
+        StepAction::MailTry { relay: "main".parse().unwrap(), candidate: true, from: None, to: None };
+    for tried in [Some(try_relay), None] {
+        let plan = crate::calls::smtp::changing(&nodes, &change, tried, String::new());
+        for fails in [false, true] {
+            let last = plan.groups.len() - 1;
+            // On fakes each step has a name of its own.
+            let on_fake = |(group, steps): (usize, &Vec<Step>)| -> Vec<Step<Part>> {
+                let part = |step: &Step| Part {
+                    group,
+                    fails: fails && group == last && step.node.as_str() == "mail2",
+                };
+                steps
+                    .iter()
+                    .map(|step| Step::new(format!("{}@{}", step.name, step.node), &step.node, part(step)))
+                    .collect()
+            };
+            let groups: Vec<_> = plan.groups.iter().enumerate().map(on_fake).collect();
+            let steps = groups.iter().flatten().count();
+            let plan = OperationPlan::losing_nothing(groups, plan.point_of_no_return, plan.summary.clone());
+            let killed = walk_everywhere(&plan, &format!("mail, fails {fails}"));
+            // Three moments of each act, on two sides; where all is undone, about as many again.
+            assert!(killed >= 6 * (steps - 1), "{killed} of {steps}");
+        }
+    }
 }
 
 #[test]

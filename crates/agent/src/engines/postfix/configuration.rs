@@ -101,7 +101,9 @@ pub fn main_cf(desired: &Desired, kind: EnvironmentType, folder: &Path) -> Strin
         "smtpd_reject_unlisted_recipient = no".to_owned(),
         format!("transport_maps = {}", at("transport")),
         format!("smtp_tls_policy_maps = {}", at("tls_policy")),
-        format!("smtp_tls_security_level = {}", if implicit { "secure" } else { "may" }),
+        // Each relay has a policy. A server without one is that of another configuration, which a process still knows
+        // while Postfix is told of this one: nothing goes there in the clear.
+        "smtp_tls_security_level = secure".to_owned(),
         format!("smtp_tls_wrappermode = {}", if implicit { "yes" } else { "no" }),
         "smtp_sasl_auth_enable = yes".to_owned(),
         format!("smtp_sasl_password_maps = {}", at("sasl_passwd")),
@@ -181,6 +183,7 @@ mod tests {
         ] {
             let text = main_cf(&desired, kind, folder);
             assert_eq!((value(&text, "default_transport"), value(&text, "relayhost")), (default, relayhost));
+            assert_eq!(value(&text, "smtp_tls_security_level"), "secure");
             let maps = maps(&desired, folder);
             let transport = &maps[2].entries;
             assert_eq!(transport.len(), keys, "{transport:?}");
