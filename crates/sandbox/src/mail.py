@@ -120,6 +120,7 @@ def main():
         return Conversation(
             keeper,
             hostname="mail",
+            enable_SMTPUTF8=True,
             tls_context=tls,
             require_starttls=True,
             auth_required=True,

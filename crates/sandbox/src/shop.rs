@@ -34,6 +34,7 @@ const V1_0_0: Files = files!("1.0.0":
     "src/Console/WebsocketCommand.php",
     "src/Database.php",
     "src/Log.php",
+    "src/Mailer.php",
     "src/MessageQueue.php",
     "src/SampleData.php",
     "src/Schema/Migration.php",

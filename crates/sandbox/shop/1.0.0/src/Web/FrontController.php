@@ -7,6 +7,7 @@ namespace Acme\Shop\Web;
 use Acme\Shop\Cache;
 use Acme\Shop\Database;
 use Acme\Shop\Log;
+use Acme\Shop\Mailer;
 use Acme\Shop\MessageQueue;
 use Acme\Shop\Schema\Migrator;
 use Acme\Shop\Settings;
@@ -31,7 +32,7 @@ final class FrontController
             match ("$method $path") {
                 'GET /', 'HEAD /', 'GET /index.php' => $this->home(),
                 'GET /health', 'HEAD /health' => $this->health(),
-                'POST /order' => $this->order(),
+                'POST /order' => $this->order((string) ($query['mail'] ?? 'buyer@example.com')),
                 'GET /slow' => $this->slow((int) ($query['ms'] ?? 300)),
                 'GET /error' => throw new \LogicException('somebody asked for an error'),
                 default => $this->send(404, 'text/plain', "not found\n"),
@@ -75,14 +76,29 @@ final class FrontController
         ]);
     }
 
-    private function order(): void
+    private function order(string $buyer): void
     {
         $id = Database::connect($this->settings)
             ->query('insert into orders default values returning id')
             ->fetchColumn();
         $this->log->info('app', 'Order placed.', ['order' => $id, 'node' => $this->settings->node]);
         MessageQueue::connect($this->settings)?->send('oro.default', ['order' => $id]);
+        $this->confirm((int) $id, $buyer);
         $this->sendJson(201, ['order' => $id]);
+    }
+
+    /** An order stands also where its mail cannot be sent. */
+    private function confirm(int $order, string $buyer): void
+    {
+        if (filter_var($buyer, FILTER_VALIDATE_EMAIL) === false) {
+            return;
+        }
+        try {
+            $text = "Thank you for order $order.\n{$this->settings->node}";
+            Mailer::connect($this->settings)?->send($buyer, "Order $order", $text);
+        } catch (\RuntimeException $error) {
+            $this->log->error('mailer', "No mail about order $order.", $error);
+        }
     }
 
     /** A page that takes its time: for tests of draining and of requests in flight. */
