@@ -16,7 +16,13 @@ pub fn run() -> Outcome {
     build::programs()?;
     eprintln!("Starting the environment {ENVIRONMENT}: real programs, on loopback, in one folder");
     let begin = Instant::now();
-    let sandbox = Sandbox::start(Options { progress: true, queue: true, mail: true, ..Options::default() })?;
+    let sandbox = Sandbox::start(Options {
+        progress: true,
+        queue: true,
+        mail: true,
+        smtp: true,
+        ..Options::default()
+    })?;
     eprintln!(
         "{ENVIRONMENT} is up after {:.1} s in {}",
         begin.elapsed().as_secs_f64(),

@@ -13,6 +13,28 @@ sell() {
 # The undo that a restore prints.
 undo() { grep --only-matching -- '--undo=[0-9A-Z]*' "$1" | tail -n 1; }
 
+# The options that a relay of the sandbox needs.
+relay() {
+    local address
+    address=$(/usr/bin/python3 -c 'import json, sys
+print(next(host["address"] for host in json.load(open(sys.argv[1]))["hosts"] if host["name"] == sys.argv[2]))' \
+        "$sandbox/sandbox.json" "$1")
+    printf '%s \\\n    %s \\\n    %s' "--host=$address --port=2525 --ca-file='$sandbox/nodes/$1/etc/authority.crt'" \
+        '--probe-from=shop@example.com --probe-to=ann@example.com' \
+        "--user=orocloud --password-stdin <'$sandbox/nodes/$1/etc/password'"
+}
+# Orders whose mail goes to as many buyers.
+buy() {
+    for number in $(seq "$1" "$2"); do
+        curl --silent --output /dev/null --request POST "${SHOP_URL}order?mail=buyer$number@example.com"
+    done
+}
+# How many buyers have mail by these relays.
+buyers() {
+    (cd "$sandbox/nodes" && for relay; do cat "$relay"/mail/received/*.json 2>/dev/null || true; done) |
+        { grep --only-matching '"buyer[0-9]*@' || true; } | sort --unique | wc --lines
+}
+
 # Asks for the page as visitors do, until `visitors_leave`, which draws what they saw: a row for each half second.
 visitors_come() {
     : >"$seen"
@@ -129,6 +151,23 @@ type 'orocloud-cli backup:create -n --ignore-window'
 say 'It is called off; calendars that have it take it out.'
 type "orocloud-agent window cancel --config='$maint' --id=$window"
 type 'orocloud-cli maintenance:windows --format=ical'
+
+say 'Mail leaves by SMTP relays with priorities. Each is tried, stage by stage, before anything changes.'
+type "orocloud-cli smtp:relay:set main --priority=10 $(relay relay1)"
+type "orocloud-cli smtp:relay:set spare --priority=20 $(relay relay2)"
+say 'The shop sends its orders by mail through them. Ten come in; then the preferred relay dies, and ten more come in.'
+type 'buy 1 10'
+type "cargo xtask sandbox --dir='$sandbox' node relay1 kill"
+type 'buy 11 20'
+say 'A message from each web node, followed to the relay that took it; and how the relays fare.'
+type 'orocloud-cli smtp:test --to=ann@example.com'
+type 'orocloud-cli smtp:show'
+say 'Of the twenty orders each is somewhere:'
+for _ in $(seq 60); do [ "$(buyers relay1 relay2)" -ge 20 ] || sleep 0.5; done
+type 'echo "$(buyers relay1) by the relay that died, $(buyers relay2) by the other"'
+say 'It comes back, and is used again.'
+type "cargo xtask sandbox --dir='$sandbox' node relay1 start"
+type 'orocloud-cli smtp:test --to=ann@example.com'
 
 say 'The logs of both web nodes, merged by time.'
 type 'for _ in 1 2 3; do curl --silent --output /dev/null "$SHOP_URL"; done'
