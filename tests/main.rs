@@ -22,6 +22,7 @@ mod newer_format;
 mod packages;
 mod relays;
 mod scripts;
+mod sending;
 mod services;
 mod shell;
 mod side_by_side;

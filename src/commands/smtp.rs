@@ -10,7 +10,8 @@ use std::path::{Path, PathBuf};
 use clap::{Parser, ValueEnum};
 use jiff::tz::TimeZone;
 use orocloud_protocol::smtp::{
-    self, ChangedAnswer, Counts, Outcomes, PutBack, Recipients, RelayInfo, RelayTls, TriedStage, WhitelistChange,
+    self, ChangedAnswer, Counts, Outcomes, PutBack, Recipients, RelayInfo, RelayTls, TriedStage,
+    WhitelistChange,
 };
 use orocloud_protocol::{Call, CallError, MailAddress, MailDomain, MailHost, MailUser, RelayName};
 
@@ -199,6 +200,8 @@ enum Deed {
     Show,
     /// Have none
     Clear,
+    /// Take over what the application's orocloud.yaml says
+    Follow,
 }
 
 /// Say which domains are the only ones that mail may reach
@@ -206,10 +209,14 @@ enum Deed {
 /// Mail to any other recipient is dropped, each recipient of a message alone; sub-domains of a domain belong to it. Without
 /// a whitelist an environment of type prod reaches everybody, any other nobody; an empty one reaches nobody.
 ///
+/// Domains that the application names in mail.whitelist of its orocloud.yaml are on the list too: within seconds after the
+/// operation that brought that release. They are taken off it in that file alone. (follow does at once what the agent does
+/// by itself.)
+///
 /// Example: orocloud-cli smtp:whitelist add example.com
 #[derive(Debug, Parser)]
 pub struct Whitelist {
-    /// add, remove, show or clear
+    /// add, remove, show, clear or follow
     #[arg(value_name = "ACTION", value_enum, hide_possible_values = true)]
     deed: Deed,
     /// Domains to add or to remove
@@ -244,6 +251,7 @@ impl Run for Whitelist {
             Deed::Add => WhitelistChange::Add(self.domains),
             Deed::Remove => WhitelistChange::Remove(self.domains),
             Deed::Clear => WhitelistChange::Clear,
+            Deed::Follow => WhitelistChange::Follow,
         };
         let params = smtp::WhitelistParams { change, options: self.operation.options() };
         self::change::<smtp::Whitelist>(context, &params, &self.operation)
@@ -327,8 +335,14 @@ fn reached(recipients: &Recipients) -> String {
         None => "Mail reaches nobody: there is no whitelist, and this is not of type prod".to_owned(),
         Some(list) if list.is_empty() => "Mail reaches nobody: the whitelist is empty".to_owned(),
         Some(list) => {
-            let list: Vec<String> = list.iter().map(|domain| escape::strip(domain.as_str())).collect();
-            format!("Mail reaches only: {}", list.join(", "))
+            let joined = |list: &[MailDomain]| {
+                list.iter().map(|domain| escape::strip(domain.as_str())).collect::<Vec<_>>().join(", ")
+            };
+            let only = format!("Mail reaches only: {}", joined(list));
+            match recipients.application.as_deref() {
+                None | Some([]) => only,
+                Some(named) => format!("{only} (by the application's orocloud.yaml: {})", joined(named)),
+            }
         }
     }
 }
@@ -368,8 +382,15 @@ mod tests {
             (list(&[]), false, "is empty"),
             (list(&["a.example", "b.example"]), false, "only: a.example, b.example"),
         ] {
-            let text = reached(&Recipients { whitelist, all });
-            assert!(text.contains(expected), "{text}");
+            let text = reached(&Recipients { whitelist, application: None, all });
+            assert!(text.contains(expected) && !text.contains("orocloud.yaml"), "{text}");
         }
+        let application = list(&["b.example"]);
+        let text =
+            reached(&Recipients { whitelist: list(&["a.example", "b.example"]), application, all: false });
+        assert!(
+            text.ends_with("a.example, b.example (by the application's orocloud.yaml: b.example)"),
+            "{text}"
+        );
     }
 }

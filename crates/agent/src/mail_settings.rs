@@ -32,6 +32,9 @@ pub struct Desired {
     /// The only domains of recipients that are reached; absent without a whitelist.
     #[serde(default)]
     pub whitelist: Option<Vec<MailDomain>>,
+    /// Further ones, by `mail.whitelist` in the application's orocloud.yaml; absent without one there.
+    #[serde(default)]
+    pub application: Option<Vec<MailDomain>>,
     /// Relays that are silent and come behind all others, whatever their priority; set by the agent of the mail node.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub silent: Vec<SilentRelay>,
@@ -77,7 +80,7 @@ pub struct Relay {
 
 impl Default for Desired {
     fn default() -> Self {
-        Self { format: FORMAT, relays: Vec::new(), whitelist: None, silent: Vec::new() }
+        Self { format: FORMAT, relays: Vec::new(), whitelist: None, application: None, silent: Vec::new() }
     }
 }
 
@@ -115,10 +118,23 @@ impl Desired {
         self.relays.iter().find(|relay| relay.name == *name).ok_or_else(|| no_relay(name))
     }
 
+    /// The only domains of recipients that are reached, whoever named them; `None` without any whitelist.
+    pub fn listed(&self) -> Option<Vec<MailDomain>> {
+        if self.whitelist.is_none() && self.application.is_none() {
+            return None;
+        }
+        let mut all: Vec<MailDomain> =
+            [&self.whitelist, &self.application].into_iter().flatten().flatten().cloned().collect();
+        all.sort();
+        all.dedup();
+        Some(all)
+    }
+
     /// Which recipients are reached in an environment of this type.
     pub fn recipients(&self, kind: EnvironmentType) -> Recipients {
-        let all = self.whitelist.is_none() && kind == EnvironmentType::Prod;
-        Recipients { whitelist: self.whitelist.clone(), all }
+        let whitelist = self.listed();
+        let all = whitelist.is_none() && kind == EnvironmentType::Prod;
+        Recipients { whitelist, application: self.application.clone(), all }
     }
 
     /// The relays without their secrets, the best one first.
@@ -156,12 +172,24 @@ impl Desired {
                 list.dedup();
             }
             MailChange::Whitelist(WhitelistChange::Remove(domains)) => {
-                let list = desired.whitelist.as_mut().ok_or_else(|| {
-                    CallError::new(ErrorKind::NotFound, "there is no whitelist")
-                        .hint("see what holds: orocloud-cli smtp:whitelist show")
-                })?;
+                let application = desired.application.clone().unwrap_or_default();
+                let mut none = Vec::new();
+                let list = match &mut desired.whitelist {
+                    None if application.is_empty() => {
+                        return Err(CallError::new(ErrorKind::NotFound, "there is no whitelist")
+                            .hint("see what holds: orocloud-cli smtp:whitelist show"));
+                    }
+                    None => &mut none,
+                    Some(list) => list,
+                };
                 for domain in domains {
                     let domain = as_in_dns(domain)?;
+                    if application.contains(&domain) {
+                        return Err(CallError::refused(format!(
+                            "{domain} stands in mail.whitelist of the application's orocloud.yaml"
+                        ))
+                        .hint("take it out there and bring that version: orocloud-cli upgrade:source"));
+                    }
                     let at = list.iter().position(|listed| *listed == domain).ok_or_else(|| {
                         CallError::new(ErrorKind::NotFound, format!("{domain} is not on the whitelist"))
                             .hint("see what is: orocloud-cli smtp:whitelist show")
@@ -170,6 +198,10 @@ impl Desired {
                 }
             }
             MailChange::Whitelist(WhitelistChange::Clear) => desired.whitelist = None,
+            MailChange::Whitelist(WhitelistChange::Follow) => {
+                return Err(CallError::internal("what is to be followed is not said"));
+            }
+            MailChange::Application { whitelist } => desired.application.clone_from(whitelist),
         }
         Ok(desired)
     }
@@ -305,7 +337,7 @@ fn changed(before: Relay, change: &RelayChange) -> Result<Relay, CallError> {
 }
 
 /// A domain as DNS has it, so that one is on the list once.
-fn as_in_dns(domain: &MailDomain) -> Result<MailDomain, CallError> {
+pub fn as_in_dns(domain: &MailDomain) -> Result<MailDomain, CallError> {
     idna::domain_to_ascii_strict(domain.as_str())
         .ok()
         .and_then(|ascii| ascii.parse().ok())
@@ -472,5 +504,28 @@ mod tests {
         assert!(cleared.recipients(EnvironmentType::Prod).all);
         assert!(!cleared.recipients(EnvironmentType::Stag).all);
         assert!(with(&none, WhitelistChange::Add(domains(&["xn--a.example"]))).is_err());
+    }
+
+    #[test]
+    fn the_lists_of_a_person_and_of_the_application_hold_together() {
+        let domains =
+            |list: &[&str]| list.iter().map(|text| text.parse().unwrap()).collect::<Vec<MailDomain>>();
+        let with = |desired: &Desired, change| desired.with(&MailChange::Whitelist(change));
+        let follow = |desired: &Desired, list: Option<&[&str]>| {
+            desired.with(&MailChange::Application { whitelist: list.map(domains) }).unwrap()
+        };
+        let typed = with(&Desired::default(), WhitelistChange::Add(domains(&["b.example"]))).unwrap();
+        let both = follow(&typed, Some(&["a.example", "b.example"]));
+        assert_eq!(both.listed(), Some(domains(&["a.example", "b.example"])));
+        for domain in ["a.example", "B.example"] {
+            let error = with(&both, WhitelistChange::Remove(domains(&[domain]))).unwrap_err();
+            assert!(error.message.contains("orocloud.yaml"), "{error}");
+        }
+        let cleared = with(&both, WhitelistChange::Clear).unwrap();
+        assert_eq!(cleared.listed(), Some(domains(&["a.example", "b.example"])));
+        let nobody = follow(&Desired::default(), Some(&[]));
+        assert!(!nobody.recipients(EnvironmentType::Prod).all, "a list without a domain is a list");
+        assert!(follow(&cleared, None).recipients(EnvironmentType::Prod).all);
+        assert_eq!(follow(&both, None).listed(), typed.listed());
     }
 }

@@ -91,6 +91,7 @@ calls! {
     NodeMail => crate::node::Mail,
     NodeMailQueue => crate::node::MailQueue,
     NodeMailHistory => crate::node::MailHistory,
+    NodeMailListed => crate::node::MailListed,
 }
 
 impl Method {
@@ -106,7 +107,8 @@ impl Method {
             | Self::NodePackageReceive
             | Self::NodeMail
             | Self::NodeMailQueue
-            | Self::NodeMailHistory => true,
+            | Self::NodeMailHistory
+            | Self::NodeMailListed => true,
             Self::BackupCreate
             | Self::BackupList
             | Self::BackupRestore

@@ -81,6 +81,9 @@ pub struct Recipients {
     /// The only domains, sub-domains included; absent without a whitelist.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub whitelist: Option<Vec<MailDomain>>,
+    /// Those of them that `mail.whitelist` in the application's orocloud.yaml names; absent without one there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub application: Option<Vec<MailDomain>>,
     /// Whether all are: there is no whitelist, and it is an environment of type `prod`.
     pub all: bool,
 }
@@ -346,8 +349,10 @@ pub enum WhitelistChange {
     Add(Vec<MailDomain>),
     /// These domains are on it no more; without any left, nobody is reached.
     Remove(Vec<MailDomain>),
-    /// There is none.
+    /// There is none, but for what the application's orocloud.yaml says.
     Clear,
+    /// What `mail.whitelist` in the orocloud.yaml of the served release says holds too. The agent does this by itself.
+    Follow,
 }
 
 /// Sends one message from each web node and follows them to the relays that take them, or tries one relay stage by stage.

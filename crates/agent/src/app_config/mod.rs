@@ -15,7 +15,7 @@ use orocloud_protocol::{CallError, EnvironmentType};
 
 pub use command::{ComposerCommand, composer, console, is_variable, split};
 pub use reader::nearest;
-pub use schema::{AppConfig, Application, Deployment, ErrorPage, Sanitize, Task};
+pub use schema::{AppConfig, Application, Deployment, ErrorPage, Mail, Sanitize, Task};
 pub use yaml::{Fault, Place};
 
 /// The largest file that is read, in bytes.

@@ -2,9 +2,12 @@
 
 use std::collections::BTreeMap;
 
+use orocloud_protocol::MailDomain;
+
 use super::command::{self, ComposerCommand};
 use super::reader::{Faults, Section, text};
 use super::yaml::{Fault, Key, Node, Value};
+use crate::mail_settings;
 
 /// `orocloud_options`
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -13,8 +16,17 @@ pub struct AppConfig {
     pub deployment: Deployment,
     /// What belongs to the application itself.
     pub application: Application,
+    /// Whom mail may reach.
+    pub mail: Mail,
     /// Tasks by their names.
     pub schedule: BTreeMap<String, Task>,
+}
+
+/// `mail`
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Mail {
+    /// The only domains of recipients that are reached, as DNS has them; `None`: it says nothing about it.
+    pub whitelist: Option<Vec<MailDomain>>,
 }
 
 /// `deployment`
@@ -114,18 +126,35 @@ pub struct Task {
 pub fn read(node: &Node, whole: bool, faults: &mut Faults) -> AppConfig {
     let mut root = Section::of("", node, faults);
     let config = root.section("orocloud_options", faults, |options, faults| {
-        for later in ["webserver", "domains", "mail", "elasticsearch"] {
+        for later in ["webserver", "domains", "elasticsearch"] {
             options.get(later);
         }
         AppConfig {
             deployment: options.section("deployment", faults, deployment).unwrap_or_default(),
             application: options.section("application", faults, application).unwrap_or_default(),
+            mail: options.section("mail", faults, mail).unwrap_or_default(),
             schedule: options
                 .named("schedule", faults, |path, key, node, faults| task(path, key, node, whole, faults)),
         }
     });
     root.end(faults);
     config.unwrap_or_default()
+}
+
+fn mail(section: &mut Section<'_>, faults: &mut Faults) -> Mail {
+    let whitelist = section.list("whitelist", faults, |text| {
+        let domain: Option<MailDomain> = text.parse().ok();
+        domain
+            .and_then(|domain| mail_settings::as_in_dns(&domain).ok())
+            .ok_or_else(|| format!("must be a domain, like example.com, this is {text:?}"))
+    });
+    Mail {
+        whitelist: whitelist.map(|mut domains| {
+            domains.sort();
+            domains.dedup();
+            domains
+        }),
+    }
 }
 
 fn deployment(section: &mut Section<'_>, faults: &mut Faults) -> Deployment {

@@ -28,6 +28,7 @@ orocloud_options:
     error_pages: { 403: 'pages/403.html' }
   schedule:
     tidy: { command: 'bin/tidy', hour: '*/4' }
+  mail: { whitelist: ['bücher.example', 'A.example', 'a.example'] }
   webserver: { anything: [1, 2] }
 ",
         ),
@@ -47,6 +48,8 @@ orocloud_options:
     assert_eq!(config.deployment.composer_command.environment[0].0, "COMPOSER_MEMORY_LIMIT");
     assert_eq!(config.deployment.db_extensions, ["pgcrypto"]);
     assert!(config.deployment.git_clone_recursive);
+    let listed: Vec<_> = config.mail.whitelist.iter().flatten().map(ToString::to_string).collect();
+    assert_eq!(listed, ["a.example", "xn--bcher-kva.example"]);
     assert_eq!(config.schedule["tidy"].when, ["5", "*/4", "*", "*", "*"]);
     assert_eq!(read(&[]).unwrap(), AppConfig::default());
 }
@@ -98,6 +101,10 @@ fn a_wrong_key_or_value_is_named_with_its_place_and_the_nearest_key() {
             "must be a string: write it in single quotes, '1'",
         ),
         ("orocloud_options: {application: {env_vars: {A: null}}}", "leave the variable out"),
+        ("orocloud_options: {mail: {whitelist: 'a.example'}}", "mail.whitelist must be a list"),
+        ("orocloud_options: {mail: {whitelist: ['ann@a.example']}}", "mail.whitelist[0] must be a domain"),
+        ("orocloud_options: {mail: {whitelist: ['xn--a.example']}}", "must be a domain, like example.com"),
+        ("orocloud_options: {mail: {relays: []}}", "known here: whitelist"),
         ("orocloud_options: {application: {env_vars: {A-B: 'x'}}}", "letters, digits and _"),
         ("orocloud_options: {application: {maintenance_page: '../x'}}", "inside the repository"),
         ("orocloud_options: {application: {web_backend_prefix: 'admin/'}}", "must begin with /"),

@@ -203,6 +203,10 @@ pub async fn dispatch(
             query::<wire::node::MailHistory>(params, async |p| crate::nodes::mail::history(node, p).await)
                 .await
         }
+        Method::NodeMailListed => {
+            let node = &context.daemon.node;
+            query::<wire::node::MailListed>(params, async |_| crate::nodes::mail::listed(node)).await
+        }
         Method::NodeLogSources => {
             let node = &context.daemon.node;
             query::<wire::node::LogSources>(params, async |_| crate::nodes::logs::sources(node).await).await
@@ -282,15 +286,18 @@ pub fn answer(daemon: &DaemonRef, finished: &Finished<'_, StepAction>) -> Result
         | Method::NodePackageReceive
         | Method::NodeMail
         | Method::NodeMailQueue
-        | Method::NodeMailHistory => Err(unknown()),
+        | Method::NodeMailHistory
+        | Method::NodeMailListed => Err(unknown()),
     }
 }
 
-/// What the coordinator does by itself for as long as it runs: schedules, nodes that were left behind, mail. Each future may go on for ever.
+/// What the coordinator does by itself for as long as it runs: schedules, nodes that were left behind, mail. Each future
+/// may go on for ever.
 pub fn background(daemon: &DaemonRef) -> Vec<std::pin::Pin<Box<dyn Future<Output = ()> + Send>>> {
     vec![
         Box::pin(backup::schedule(daemon.clone())),
         Box::pin(heal::watch(daemon.clone())),
+        Box::pin(smtp::following::watch(daemon.clone())),
         Box::pin(crate::windows::outbox::run(daemon.clone())),
     ]
 }

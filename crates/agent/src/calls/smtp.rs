@@ -1,5 +1,6 @@
 //! `smtp:*`: what holds about mail is kept on the mail nodes, each of which makes its own configuration of it.
 
+pub mod following;
 mod sending;
 
 use std::collections::HashSet;
@@ -243,6 +244,7 @@ impl OperationCall for Whitelist {
             WhitelistChange::Add(domains) => format!("smtp:whitelist add {}", list(domains, " ")),
             WhitelistChange::Remove(domains) => format!("smtp:whitelist remove {}", list(domains, " ")),
             WhitelistChange::Clear => "smtp:whitelist clear".to_owned(),
+            WhitelistChange::Follow => "smtp:whitelist follow".to_owned(),
         }
     }
 
@@ -254,9 +256,15 @@ impl OperationCall for Whitelist {
             }
             WhitelistChange::Add(domains) => format!("mail reaches {} too", list(domains, ", ")),
             WhitelistChange::Remove(domains) => format!("mail reaches {} no more", list(domains, ", ")),
-            WhitelistChange::Clear => "there is no whitelist any more".to_owned(),
+            WhitelistChange::Clear => "there is no whitelist any more by smtp:whitelist".to_owned(),
+            WhitelistChange::Follow => "mail.whitelist of the application's orocloud.yaml holds".to_owned(),
         };
-        let change = MailChange::Whitelist(params.change.clone());
+        let change = match &params.change {
+            WhitelistChange::Follow => {
+                MailChange::Application { whitelist: following::listed(&context.daemon).await? }
+            }
+            change => MailChange::Whitelist(change.clone()),
+        };
         Ok(changing(&mail_nodes(context)?, &change, None, summary))
     }
 

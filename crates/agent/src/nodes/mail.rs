@@ -11,12 +11,13 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use jiff::Timestamp;
-use orocloud_protocol::node::{MailHistoryParams, MailQueueParams};
+use orocloud_protocol::node::{MailHistoryParams, MailListedAnswer, MailQueueParams};
 use orocloud_protocol::smtp::{HistoryAnswer, QueueAnswer, RelayInfo, ShowAnswer};
 use orocloud_protocol::{CallError, CallId, EnvironmentType, NodeName};
 
 use super::NodeRef;
 use super::mail_log::Ledger;
+use crate::app_config;
 use crate::engines::postfix;
 use crate::engines::postfix::configuration::{authority_file, main_cf, maps};
 use crate::environment::Postfix;
@@ -269,6 +270,20 @@ pub async fn queue(node: &NodeRef, params: MailQueueParams) -> Result<QueueAnswe
 fn part(skip: u64, take: u64) -> (usize, usize) {
     let skip = usize::try_from(skip).unwrap_or(usize::MAX);
     (skip, usize::try_from(take).unwrap_or(MOST_AT_ONCE).min(MOST_AT_ONCE))
+}
+
+/// `node.mail-listed`
+pub fn listed(node: &NodeRef) -> Result<MailListedAnswer, CallError> {
+    let config = &node.config;
+    let app = config
+        .app
+        .as_ref()
+        .ok_or_else(|| CallError::failed(format!("{} has no [app] in its agent.toml", config.node)))?;
+    if !app.current().exists() {
+        return Ok(MailListedAnswer::default());
+    }
+    let read = app_config::load(Some(&app.orocloud_yaml()), &app.current(), config.environment.kind)?;
+    Ok(MailListedAnswer { whitelist: read.mail.whitelist })
 }
 
 /// This node's part of the configuration as a mail node.

@@ -9,8 +9,8 @@ use crate::package::StoredPackage;
 use crate::service::{ServiceChange, ServiceKind};
 use crate::smtp::{RelayTls, WhitelistChange};
 use crate::{
-    CallId, ContentHash, Label, MailAddress, MailHost, MailUser, NodeName, PackageTag, PointName, Reference,
-    RelayName, ReleaseName, Secret, ServiceName,
+    CallId, ContentHash, Label, MailAddress, MailDomain, MailHost, MailUser, NodeName, PackageTag, PointName,
+    Reference, RelayName, ReleaseName, Secret, ServiceName,
 };
 
 /// What steps can be. The comment of each says what its output is; none means `null`.
@@ -378,6 +378,11 @@ pub enum MailChange {
     },
     /// Other recipients are reached.
     Whitelist(WhitelistChange),
+    /// The application's own list becomes this one, or it has none.
+    Application {
+        /// The list.
+        whitelist: Option<Vec<MailDomain>>,
+    },
 }
 
 /// A relay as somebody wants it; what is left out stays as it is.

@@ -9,7 +9,7 @@ use crate::queue::QueueInfo;
 use crate::service::ServiceInfo;
 use crate::smtp::{HistoryAnswer, QueueAnswer, ShowAnswer};
 use crate::status::StatusRow;
-use crate::{Call, CallId, ContentHash, Kind, ReleaseName, Role, SourceName};
+use crate::{Call, CallId, ContentHash, Kind, MailDomain, ReleaseName, Role, SourceName};
 
 /// How the node and what runs on it are.
 pub enum Status {}
@@ -315,4 +315,28 @@ pub struct MailHistoryParams {
     pub skip: u64,
     /// At most so many, and never more than fit into a line.
     pub take: u64,
+}
+
+/// What the application on a web node says of recipients: `mail.whitelist` in the orocloud.yaml of the release it serves.
+pub enum MailListed {}
+
+impl Call for MailListed {
+    const METHOD: &'static str = "node.mail-listed";
+    const KIND: Kind = Kind::Query;
+    const ROLE: Role = Role::Owner;
+    type Params = MailListedParams;
+    type Answer = MailListedAnswer;
+}
+
+/// `node.mail-listed` takes nothing.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct MailListedParams {}
+
+/// What it says.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MailListedAnswer {
+    /// The only domains; absent where it says nothing, or nothing is served.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub whitelist: Option<Vec<MailDomain>>,
 }

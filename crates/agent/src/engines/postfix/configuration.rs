@@ -53,7 +53,7 @@ pub fn maps(desired: &Desired, folder: &Path) -> Vec<Map> {
     let mut transport = Vec::new();
     if !relays.is_empty() {
         let value = format!("smtp:{}", destinations(&relays));
-        for domain in desired.whitelist.iter().flatten() {
+        for domain in desired.listed().iter().flatten() {
             for form in forms(domain.as_str()) {
                 transport.push((form.clone(), value.clone()));
                 transport.push((format!(".{form}"), value.clone()));
@@ -86,7 +86,7 @@ fn destinations(relays: &[&Relay]) -> String {
 pub fn main_cf(desired: &Desired, kind: EnvironmentType, folder: &Path) -> String {
     let relays = desired.in_order();
     let at = |file: &str| format!("texthash:{}", folder.join(file).display());
-    let all = desired.whitelist.is_none() && kind == EnvironmentType::Prod;
+    let all = desired.recipients(kind).all;
     let (default, relayhost) = match (relays.is_empty(), all) {
         (true, true) => ("retry:no SMTP relay is set", String::new()),
         (false, true) => ("smtp", destinations(&relays)),

@@ -1,0 +1,75 @@
+//! `mail.whitelist` of the application's orocloud.yaml: the mail nodes follow the release that is served.
+
+use std::time::Duration;
+
+use orocloud_protocol::smtp::{Whitelist, WhitelistChange, WhitelistParams};
+use orocloud_protocol::{CallError, MailDomain, NodeName, NodeRole, OperationOptions, node};
+
+use crate::calls::operation::run_scheduled;
+use crate::releases;
+use crate::server::DaemonRef;
+
+/// How often somebody looks whether an operation has ended, which may have brought another release.
+const LOOK: Duration = Duration::from_secs(2);
+
+/// How long after a failure the next attempt follows.
+const AGAIN: Duration = Duration::from_secs(10);
+
+/// What the release that is served says: by the first web node that answers.
+pub async fn listed(daemon: &DaemonRef) -> Result<Option<Vec<MailDomain>>, CallError> {
+    let mut fault = None;
+    for web in daemon.node.config.environment.with_role(NodeRole::Web) {
+        match daemon.nodes.call::<node::MailListed>(&web.name, &node::MailListedParams {}).await {
+            Ok(answer) => return Ok(answer.whitelist),
+            Err(error) => drop(fault.get_or_insert(error)),
+        }
+    }
+    Err(fault
+        .unwrap_or_else(|| CallError::failed("there is no web node that says what its application wants")))
+}
+
+/// Looks once in the beginning, and whenever operations have ended.
+pub async fn watch(daemon: DaemonRef) {
+    let config = &daemon.node.config;
+    let nodes: Vec<NodeName> =
+        config.environment.with_role(NodeRole::Mail).map(|node| node.name.clone()).collect();
+    if config.maint.is_none() || nodes.is_empty() {
+        return;
+    }
+    let (mut wanted, mut told) = (true, String::new());
+    loop {
+        let mut pause = LOOK;
+        if !daemon.operations.unended().is_empty() {
+            wanted = true;
+        } else if wanted {
+            match follow(&daemon, &nodes).await {
+                Ok(()) => (wanted, told) = (false, String::new()),
+                Err(error) => {
+                    let text = format!("mail.whitelist of orocloud.yaml is not followed: {error}");
+                    if text != told {
+                        crate::log::line(&text);
+                    }
+                    (told, pause) = (text, AGAIN);
+                }
+            }
+        }
+        tokio::time::sleep(pause).await;
+    }
+}
+
+/// Has the mail nodes do what the release says, where they do something else.
+async fn follow(daemon: &DaemonRef, nodes: &[NodeName]) -> Result<(), CallError> {
+    if releases::recorded(&daemon.node.config.state)?.is_none() {
+        return Ok(());
+    }
+    let listed = listed(daemon).await?;
+    for name in nodes {
+        let holds = daemon.nodes.call::<node::Mail>(name, &node::MailParams {}).await?;
+        if holds.recipients.application != listed {
+            let params =
+                WhitelistParams { change: WhitelistChange::Follow, options: OperationOptions::default() };
+            return run_scheduled::<Whitelist>(daemon, params).await.map(drop);
+        }
+    }
+    Ok(())
+}

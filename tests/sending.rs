@@ -1,0 +1,214 @@
+//! Whom mail reaches outside production: nobody without a whitelist, then those on it, each recipient of a message alone.
+//! The application's own mail is among it.
+
+use std::fs;
+use std::io::{BufRead, BufReader, Write};
+use std::net::TcpStream;
+use std::process::Command;
+use std::time::Duration;
+
+use orocloud_sandbox::Options;
+use serde_json::Value;
+
+use crate::hostile::branch;
+use crate::smtp::Server;
+use crate::support::{Shop, wait_for};
+
+/// Somebody places an order and gets mail about it.
+fn order(shop: &Shop, buyer: &str) {
+    let url = format!("{}order?mail={buyer}", shop.sandbox.shop_url());
+    let post = ["--silent", "--fail", "--max-time", "60", "--request", "POST", &url];
+    let output = Command::new("curl").args(post).output().expect("curl");
+    assert!(output.status.success(), "{output:?}\n{}", shop.logs());
+}
+
+/// What Postfix says.
+fn mail_log(shop: &Shop) -> String {
+    fs::read_to_string(shop.node_dir("mail1").join("log/postfix/mail.log")).expect("a log")
+}
+
+/// Whether Postfix has dropped mail to somebody.
+fn is_dropped(shop: &Shop, to: &str) -> bool {
+    mail_log(shop)
+        .lines()
+        .any(|line| line.contains(&format!("to=<{to}>")) && line.contains("(outside-whitelist)"))
+}
+
+fn nothing_waits(shop: &Shop) {
+    wait_for("an empty queue", || {
+        shop.cli("viewer", ["smtp:queue", "--format=json"]).succeeds().json()["total"] == 0
+    });
+}
+
+/// A conversation with mail1, as any application has it.
+struct Submission {
+    stream: BufReader<TcpStream>,
+}
+
+impl Submission {
+    fn begin(shop: &Shop) -> Self {
+        let mail1 = shop.sandbox.node("mail1").expect("mail1").address();
+        let stream = TcpStream::connect(format!("{mail1}:2525")).expect("mail1 listens");
+        stream.set_read_timeout(Some(Duration::from_secs(60))).expect("a limit");
+        let mut begun = Self { stream: BufReader::new(stream) };
+        assert_eq!(begun.answer(), 220);
+        assert_eq!(begun.command("EHLO test.example.com"), 250);
+        begun
+    }
+
+    fn command(&mut self, line: &str) -> u16 {
+        write!(self.stream.get_mut(), "{line}\r\n").expect("it reads");
+        self.answer()
+    }
+
+    fn answer(&mut self) -> u16 {
+        loop {
+            let mut line = String::new();
+            self.stream.read_line(&mut line).expect("an answer");
+            if line.as_bytes().get(3) != Some(&b'-') {
+                return line[..3].parse().expect("a code");
+            }
+        }
+    }
+
+    /// One message, known by its subject; recipients that are refused at once are left out.
+    fn send(&mut self, subject: &str, headers: &str, recipients: &[&str]) {
+        assert_eq!(self.command("MAIL FROM:<shop@example.com> SMTPUTF8"), 250);
+        let taken = recipients.iter().filter(|to| self.command(&format!("RCPT TO:<{to}>")) == 250).count();
+        if taken == 0 {
+            assert_eq!(self.command("RSET"), 250);
+            return;
+        }
+        assert_eq!(self.command("DATA"), 354);
+        assert_eq!(self.command(&format!("Subject: {subject}\r\n{headers}\r\nHello\r\n.")), 250);
+    }
+}
+
+/// Recipients of the message with this subject, as the relay was given them.
+fn reached(server: &Server<'_>, subject: &str) -> Vec<String> {
+    let has_subject = |mail: &Value| {
+        mail["data"]
+            .as_str()
+            .is_some_and(|data| data.lines().any(|line| line == format!("Subject: {subject}")))
+    };
+    let mails = server.shop.sandbox.mail_of(server.server);
+    let mut to: Vec<String> = mails
+        .iter()
+        .filter(|mail| has_subject(mail))
+        .flat_map(|mail| mail["to"].as_array().cloned().unwrap_or_default())
+        .filter_map(|to| to.as_str().map(str::to_owned))
+        .collect();
+    to.sort();
+    to
+}
+
+/// Recipients, with the whitelist `allowed.example` and `bücher.example`, and whether they are reached.
+const RECIPIENTS: [(&str, bool); 38] = [
+    ("dan@allowed.example", true),
+    ("Dan@ALLOWED.Example", true),
+    ("dan@sub.allowed.example", true),
+    ("dan@very.deep.sub.Allowed.example", true),
+    ("dan@notallowed.example", false),
+    ("dan@not-allowed.example", false),
+    ("dan@allowed.example.evil.example", false),
+    ("dan@allowed.example-evil.example", false),
+    ("dan@allowed", false),
+    ("dan@example", false),
+    ("dan@other.example", false),
+    ("dan", false),
+    ("dan@[127.0.0.1]", false),
+    // A domain as DNS has it and as people write it.
+    ("dan@xn--bcher-kva.example", true),
+    ("dan@XN--BCHER-KVA.example", true),
+    ("dan@deep.xn--bcher-kva.example", true),
+    ("dan@bücher.example", true),
+    ("dan@BÜCHER.example", true),
+    ("dan@deep.bücher.example", true),
+    ("dan@bucher.example", false),
+    ("dan@xn--bcher-kva.other.example", false),
+    // What stands before the @ decides nothing, however it is written.
+    ("dan+allowed.example@other.example", false),
+    ("dan+other.example@allowed.example", true),
+    ("o'dan=x/y@allowed.example", true),
+    ("\"dan\"@allowed.example", true),
+    ("\"dan with blanks\"@allowed.example", true),
+    ("\"dan@allowed.example\"@other.example", false),
+    ("\"dan@other.example\"@allowed.example", true),
+    ("\"allowed.example!dan\"@other.example", false),
+    ("dan%allowed.example@other.example", false),
+    ("dan%other.example@allowed.example", true),
+    ("allowed.example!dan@other.example", false),
+    ("other.example!dan@allowed.example", true),
+    // Older ways to name the way; what remains of them is judged.
+    ("@allowed.example:dan@other.example", false),
+    ("@other.example:dan@allowed.example", true),
+    ("dan@allowed.example@other.example", false),
+    ("dan%other.example", false),
+    ("other.example!dan", false),
+];
+
+/// Recipients in To, Cc and Bcc (which no header shows), and those that are reached.
+const MIXED: [(&[&str], &[&str]); 4] = [
+    (
+        &["ann@allowed.example", "bob@other.example", "carol@allowed.example"],
+        &["ann@allowed.example", "carol@allowed.example"],
+    ),
+    (&["ann@other.example", "bob@allowed.example", "carol@other.example"], &["bob@allowed.example"]),
+    (&["ann@other.example", "bob@other.example", "carol@allowed.example"], &["carol@allowed.example"]),
+    (&["ann@other.example", "bob@other.example", "carol@other.example"], &[]),
+];
+
+#[test]
+fn outside_production_mail_reaches_those_on_the_whitelist_each_recipient_alone() {
+    let options = Options { smtp: true, environment_type: "stag".to_owned(), ..Options::default() };
+    let shop = Shop::start_with(options);
+    let one = Server { shop: &shop, server: "relay1" };
+    shop.deploy("1.0.0");
+    let set = one.set("main", &[], &one.password());
+    assert_eq!(set.code, 0, "{set:#?}\n{}", mail_log(&shop));
+
+    order(&shop, "ann@allowed.example");
+    wait_for("mail about an order", || is_dropped(&shop, "ann@allowed.example"));
+    assert!(shop.sandbox.mail_of("relay1").is_empty(), "{}", mail_log(&shop));
+
+    // One domain is named by the application, the other one by a person.
+    let yaml = include_str!("../crates/sandbox/shop/1.0.0/orocloud.yaml");
+    let listed = format!("{yaml}  mail:\n    whitelist: ['Allowed.example']\n");
+    branch(&shop, "listed", &[("orocloud.yaml", &listed)]);
+    shop.cli("developer", ["upgrade:source", "--reference=listed", "-n"]).succeeds();
+    let whitelist = || shop.cli("viewer", ["smtp:whitelist", "show"]).succeeds().stdout;
+    wait_for("the whitelist of the release", || whitelist().contains("only: allowed.example"));
+    shop.cli("operator", ["smtp:whitelist", "add", "bücher.example"]).succeeds();
+    let shown = whitelist();
+    assert!(shown.contains("allowed.example, xn--bcher-kva.example (by the application's"), "{shown}");
+    let kept = shop.cli("operator", ["smtp:whitelist", "remove", "allowed.example"]).ends_with(7);
+    assert!(kept.stderr.contains("mail.whitelist of the application's orocloud.yaml"), "{kept:#?}");
+
+    order(&shop, "eve@other.example");
+    order(&shop, "ann@allowed.example");
+    wait_for("mail about an order", || one.taken("ann@allowed.example") == 1);
+    wait_for("mail that is dropped", || is_dropped(&shop, "eve@other.example"));
+    let mail = &shop.sandbox.mail_of("relay1")[0];
+    let text = mail["data"].as_str().expect("a text");
+    let subject = format!("Subject: Order {}", shop.sql("select max(id) from orders"));
+    assert!(text.contains(&subject) && text.contains("To: ann@allowed.example"), "{mail}");
+
+    let mut submission = Submission::begin(&shop);
+    for (number, (to, _)) in RECIPIENTS.iter().enumerate() {
+        submission.send(&format!("alone {number}"), "", &[to]);
+    }
+    for (number, (to, _)) in MIXED.iter().enumerate() {
+        submission.send(&format!("mixed {number}"), &format!("To: {}\r\nCc: {}\r\n", to[0], to[1]), to);
+    }
+    assert_eq!(submission.command("QUIT"), 221);
+    nothing_waits(&shop);
+    let logs = || mail_log(&shop);
+    for (number, (to, expected)) in RECIPIENTS.iter().enumerate() {
+        let got = reached(&one, &format!("alone {number}"));
+        assert_eq!(!got.is_empty(), *expected, "{to}: {got:?}\n{}", logs());
+    }
+    for (number, (to, expected)) in MIXED.iter().enumerate() {
+        assert_eq!(reached(&one, &format!("mixed {number}")), *expected, "{to:?}\n{}", logs());
+    }
+    assert!(shop.sandbox.mail_of("relay2").is_empty());
+}
