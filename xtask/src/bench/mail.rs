@@ -47,7 +47,8 @@ impl Mail {
                 .arg(format!("--priority={priority}"))
                 .arg(format!("--ca-file={}", node.dir().join("etc/authority.crt").display()))
                 .stdin(Stdio::piped())
-                .stdout(Stdio::null());
+                .stdout(Stdio::null())
+                .stderr(Stdio::null());
             let mut child = command.spawn()?;
             let mut stdin = child.stdin.take().ok_or("no standard input")?;
             stdin.write_all(&fs::read(node.dir().join("etc/password"))?)?;
