@@ -50,17 +50,22 @@ fn is_taken_by(shop: &Shop, id: &str, relay: &str) {
     let by = loop {
         match taken(shop).remove(id) {
             Some(by) => break by,
-            None if Instant::now() > end => panic!("nobody took {id}\n{}", postfix_log(shop)),
+            None if Instant::now() > end => panic!("nobody took {id}\n{}", end_of_log(shop)),
             None => thread::sleep(Duration::from_millis(50)),
         }
     };
-    assert!(by.keys().eq([&relay]), "{id}: {by:?}\n{}", postfix_log(shop));
+    assert!(by.keys().eq([&relay]), "{id}: {by:?}\n{}", end_of_log(shop));
 }
 
 fn postfix_log(shop: &Shop) -> String {
-    let log = fs::read_to_string(shop.node_dir("mail1").join("log/postfix/mail.log")).unwrap_or_default();
+    fs::read_to_string(shop.node_dir("mail1").join("log/postfix/mail.log")).unwrap_or_default()
+}
+
+/// Its end, for a failure.
+fn end_of_log(shop: &Shop) -> String {
+    let log = postfix_log(shop);
     let lines: Vec<&str> = log.lines().collect();
-    lines[lines.len().saturating_sub(80)..].join("\n")
+    lines[lines.len().saturating_sub(100)..].join("\n")
 }
 
 fn shown(shop: &Shop) -> Value {
@@ -116,9 +121,8 @@ fn mail_goes_by_the_best_relay_that_answers() {
     // It takes a message and dies before it says so: the message is there twice, and named.
     fs::write(&fail, "taken drop").expect("an order");
     shop.sandbox.submit(SENDER, "ann@example.com", &["twice@shop".to_owned()]).expect("Postfix takes it");
-    let both = || taken(&shop).get("twice@shop").is_some_and(|by| by.len() == 2);
-    wait_for("both relays to have it", both);
-    assert_eq!(taken(&shop)["twice@shop"], HashMap::from([("relay1", (1, 0)), ("relay2", (1, 1))]));
+    let expected = HashMap::from([("relay1", (1, 0)), ("relay2", (1, 1))]);
+    wait_for("both relays to have it", || taken(&shop).get("twice@shop") == Some(&expected));
     wait_for("the doubt to be told", || doubtful(&shop).contains("twice@shop"));
     assert_eq!(doubtful(&shop).len(), 1);
     let told = shop.cli("viewer", ["smtp:queue", "--history"]).succeeds();
@@ -146,30 +150,30 @@ fn mail_goes_by_the_best_relay_that_answers() {
 /// A relay that takes connections and says nothing is put back, and brought forward once it greets.
 fn silent(shop: &Shop) {
     let relay = shop.sandbox.node("relay1").expect("a server");
-    let is_back = || shown(shop)["relays"][0]["put_back"].is_object();
-    assert!(!is_back());
+    let unread = shop.node_dir("mail1").join("state/postfix/config/unread");
+    // Postfix reads an order a moment after it holds.
+    let is_back = |back| shown(shop)["relays"][0]["put_back"].is_object() == back && !unread.exists();
+    assert!(is_back(false));
     relay.freeze().expect("it is frozen");
-    wait_for("the silent relay to be put back", is_back);
+    wait_for("the silent relay to be put back", || is_back(true));
     let relays = shown(shop)["relays"].clone();
     assert_eq!((&relays[0]["name"], &relays[0]["seen"]["state"]), (&"main".into(), &"silent".into()));
     assert!(relays[0]["put_back"]["why"].as_str().is_some_and(|why| why.contains("no greeting")), "{relays}");
-    assert_eq!((&relays[1]["seen"]["state"], &relays[1]["put_back"]), (&"answers".into(), &Value::Null));
+    assert_eq!(relays[1]["put_back"], Value::Null);
+    let place = postfix_log(shop).len();
     is_taken_by(shop, "silent@shop", "relay2");
-    let log = postfix_log(shop);
-    let at = log.rfind("to=<ann@example.com>, relay=").expect("its line");
-    let delay = log[at..].split_once("delay=").and_then(|(_, rest)| rest.split_once(',')).expect("a delay").0;
-    // Postfix has 5 s of patience in a sandbox.
-    assert!(delay.parse::<f64>().expect("a number") < 5.0, "it was not asked first: {log}");
+    let log = postfix_log(shop).split_off(place);
+    assert!(!log.contains(&format!("[{}]", relay.address())), "it was asked first: {log}");
     let status = shop.cli("viewer", ["status"]).run();
     assert!(status.stdout.contains("main is put back since"), "{status:#?}");
     let table = shop.cli("viewer", ["smtp:show"]).succeeds();
     assert!(table.stdout.contains("put back since"), "{table:#?}");
 
     // A change of mail meanwhile keeps the order.
-    let changed = shop.cli("operator", ["smtp:relay:set", "spare", "--priority=30"]).succeeds();
-    assert!(changed.code == 0 && is_back(), "{changed:#?}");
+    shop.cli("operator", ["smtp:relay:set", "spare", "--priority=30"]).succeeds();
+    assert!(shown(shop)["relays"][0]["put_back"].is_object());
     relay.start().expect("it goes on");
-    wait_for("the relay to be brought forward", || !is_back());
+    wait_for("the relay to be brought forward", || is_back(false));
     is_taken_by(shop, "forward@shop", "relay1");
 }
 
@@ -215,12 +219,12 @@ fn storm(shop: &Shop, number: usize) {
     let end = Instant::now() + Duration::from_secs(600);
     let waits = || shop.cli("viewer", ["smtp:queue", "--json"]).succeeds().json()["total"].clone();
     while waits() != 0 {
-        assert!(Instant::now() < end, "seed {seed}: {} still wait\n{}", waits(), postfix_log(shop));
+        assert!(Instant::now() < end, "seed {seed}: {} still wait\n{}", waits(), end_of_log(shop));
         thread::sleep(Duration::from_millis(500));
     }
     let (taken, named) = (taken(shop), doubtful(shop));
     let lost: Vec<&String> = ids.iter().filter(|id| !taken.contains_key(*id)).collect();
-    assert!(lost.is_empty(), "seed {seed}: lost {lost:?}\n{}", postfix_log(shop));
+    assert!(lost.is_empty(), "seed {seed}: lost {lost:?}\n{}", end_of_log(shop));
     let (mut doubled, mut unheard) = (0, 0);
     for id in &ids {
         let (copies, said) =

@@ -79,7 +79,7 @@ configurations = "{configurations}"
 programs = "{programs}"
 log = "{log}"
 listens = "{listens}"
-look_every = 2
+look_every = 5
 
 [logs.postfix]
 files = ["{log}"]
@@ -123,8 +123,8 @@ smtp_dns_support_level = disabled
 smtp_host_lookup = native
 enable_long_queue_ids = yes
 # Patience for a sandbox.
-smtp_connect_timeout = 5s
-smtp_helo_timeout = 5s
+smtp_connect_timeout = 10s
+smtp_helo_timeout = 10s
 minimal_backoff_time = 1s
 maximal_backoff_time = 2s
 queue_run_delay = 1s
