@@ -74,7 +74,7 @@ impl Run for Show {
 #[derive(Debug, Parser)]
 pub struct RelaySet {
     /// Its name here, like main
-    #[arg(value_name = "NAME")]
+    #[arg(value_name = "RELAY")]
     name: RelayName,
     /// Name or address of its host
     #[arg(long, value_name = "HOST")]
@@ -121,7 +121,7 @@ impl Run for RelaySet {
         context.ui.format = self.format.chosen();
         let ca = self.ca_file.as_deref().map(read_authority).transpose()?;
         let password = match &self.user {
-            _ if self.password_stdin => Some(read_password("smtp:relay:set NAME --password-stdin …")?),
+            _ if self.password_stdin => Some(read_password("smtp:relay:set RELAY --password-stdin …")?),
             Some(user) => {
                 let typed = context.ui.new_password(&format!("Password of {user} at {}", self.name));
                 typed.map(orocloud_protocol::Secret::new)
@@ -173,7 +173,7 @@ fn read_authority(path: &Path) -> Result<String, CallError> {
 #[derive(Debug, Parser)]
 pub struct RelayRemove {
     /// Its name, as smtp:show shows it
-    #[arg(value_name = "NAME")]
+    #[arg(value_name = "RELAY")]
     name: RelayName,
     #[command(flatten)]
     operation: OperationArgs,

@@ -25,6 +25,8 @@ pub enum Source {
     Points,
     /// Queues of messages.
     Queues,
+    /// Upstream relays of mail.
+    Relays,
     /// Releases.
     Releases,
     /// Virtual hosts of the message broker.
@@ -191,6 +193,7 @@ fn of_argument(argument: &Arg, values: &mut impl FnMut(Source) -> Vec<String>) -
         "PACKAGE" => values(Source::Packages),
         "POINT" => values(Source::Points),
         "QUEUE|NODE" => [Source::Queues, Source::Nodes].into_iter().flat_map(values).collect(),
+        "RELAY" => values(Source::Relays),
         "RELEASE" => values(Source::Releases),
         "SOURCE" => values(Source::Logs),
         "VHOST" => values(Source::VirtualHosts),
@@ -211,6 +214,7 @@ mod tests {
             Source::Packages => vec!["spring".into(), "1.0.1".into()],
             Source::Queues => vec!["oro.default".into(), "oro.mail".into()],
             Source::VirtualHosts => vec!["/".into(), "oro".into(), "oro".into()],
+            Source::Relays => vec!["main".into(), "spare".into()],
             Source::Releases => vec!["20261124103200".into()],
             Source::Points => vec!["2026-11-24-1125".into(), "2026-11-24-1025".into()],
         });
@@ -235,6 +239,8 @@ mod tests {
             ("backup:list --format j", 21, &["json "]),
             ("status --format=j", 16, &["json "]),
             ("app:package:deploy sp", 19, &["spring "]),
+            ("smtp:relay:remove sp", 18, &["spare "]),
+            ("smtp:test --relay=m", 18, &["main "]),
             ("release:rollback ", 17, &["20261124103200 "]),
             ("service:stop:consumer oro.m", 22, &["oro.mail "]),
             ("service:restart ", 16, &["oro.default ", "oro.mail ", "web1 ", "web2 "]),

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
-use orocloud_protocol::{Page, backup, environment, log, package, queue, release};
+use orocloud_protocol::{Page, backup, environment, log, package, queue, release, smtp};
 
 use super::complete::Source;
 use crate::commands::Context;
@@ -53,6 +53,7 @@ fn ask(source: Source, context: &mut Context) -> Option<Vec<String>> {
         }
         Source::Queues => texts(context.peek::<queue::List>(&queues(page))?.items, |queue| queue.name),
         Source::VirtualHosts => texts(context.peek::<queue::List>(&queues(page))?.items, |queue| queue.vhost),
+        Source::Relays => texts(context.peek::<smtp::Show>(&smtp::ShowParams {})?.relays, |relay| relay.name),
         Source::Releases => {
             texts(context.peek::<release::List>(&release::ListParams { page })?.items, |item| item.release)
         }

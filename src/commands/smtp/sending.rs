@@ -27,7 +27,7 @@ pub struct Test {
     #[arg(long, value_name = "ADDRESS")]
     from: Option<MailAddress>,
     /// Only try this relay
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "RELAY")]
     relay: Option<RelayName>,
     #[command(flatten)]
     operation: OperationArgs,
