@@ -251,9 +251,9 @@ fn asked_for_a_password(shop: &Shop, one: &Server<'_>) {
     let mut typed =
         at_terminal(shop, "operator", ["smtp:relay:set", "main", "--user=orocloud", "--priority=10"]);
     typed.wait_for("Password of orocloud at main");
-    typed.types(&format!("{}\r", one.password()));
+    typed.types_unseen(&format!("{}\r", one.password()));
     typed.wait_for("The same again");
-    typed.types(&format!("{}\r", one.password()));
+    typed.types_unseen(&format!("{}\r", one.password()));
     typed.wait_for("Mail goes by main");
     assert_eq!(typed.ends(), 0);
     let host = "--host=smtp.example.com";

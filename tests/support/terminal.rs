@@ -8,7 +8,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
-use rustix::termios::{Winsize, tcsetwinsize};
+use rustix::termios::{LocalModes, Winsize, tcgetattr, tcsetwinsize};
 
 /// What is waited for comes within this, or never.
 const LIMIT: Duration = Duration::from_secs(90);
@@ -75,6 +75,17 @@ impl Terminal {
     /// Types this.
     pub fn types(&mut self, text: &str) {
         self.keyboard.write_all(text.as_bytes()).expect("a keyboard");
+    }
+
+    /// Types this once the terminal shows nothing of it: what comes before that is shown, and lost.
+    #[track_caller]
+    pub fn types_unseen(&mut self, text: &str) {
+        let end = Instant::now() + LIMIT;
+        while tcgetattr(&self.keyboard).expect("a terminal").local_modes.contains(LocalModes::ECHO) {
+            assert!(Instant::now() < end, "the terminal still shows what is typed");
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        self.types(text);
     }
 
     /// Waits until this is shown, behind what was waited for before.
