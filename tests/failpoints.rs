@@ -97,7 +97,9 @@ fn walk_code(name: &str, share: Share) {
         assert!([&served, wanted].contains(&version.as_str()), "{version}: {case}");
         assert_eq!(shop.orders(), orders, "{case}");
         if let Some(answer) = ended.verdict() {
-            assert_eq!(version == wanted, answer.code == 0, "{version}: {case}");
+            // Commands of the application behind the switch run once at most: where they did not, that is told.
+            let told = answer.stderr.contains("error: hooks:post-") && answer.code == 1;
+            assert_eq!(version == wanted, answer.code == 0 || told, "{version}: {case}");
         }
         ended.met()
     });
