@@ -68,7 +68,7 @@ impl Place {
         let shown = shop.cli("viewer", ["smtp:show", "--format=json"]).succeeds().json();
         assert_eq!(shown["relays"].as_array().map(Vec::len), Some(1), "{shown}");
         let host = shown["relays"][0]["host"].as_str().expect("a host");
-        let is_it = |server: &&'static str| Server { shop, server: *server }.address() == host;
+        let is_it = |server: &&'static str| Server { shop, server }.address() == host;
         let server = SERVERS.into_iter().find(is_it).expect("one of the servers");
         assert_eq!(shown["waiting"], 0, "{shown}");
         Holds { server, whitelist: shown["recipients"].get("whitelist").is_some() }
