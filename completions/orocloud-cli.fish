@@ -84,7 +84,7 @@ complete -c orocloud-cli -n "__fish_orocloud_cli_needs_command" -f -a "smtp:queu
 complete -c orocloud-cli -n "__fish_orocloud_cli_needs_command" -f -a "smtp:relay:remove" -d 'Remove an SMTP relay'
 complete -c orocloud-cli -n "__fish_orocloud_cli_needs_command" -f -a "smtp:relay:set" -d 'Add an SMTP relay that mail leaves by, or change one'
 complete -c orocloud-cli -n "__fish_orocloud_cli_needs_command" -f -a "smtp:show" -d 'Show the SMTP relays that mail leaves by, and whom it reaches'
-complete -c orocloud-cli -n "__fish_orocloud_cli_needs_command" -f -a "smtp:test" -d 'Send one message and follow it to the relay that takes it, or try one relay'
+complete -c orocloud-cli -n "__fish_orocloud_cli_needs_command" -f -a "smtp:test" -d 'Send one message from each web node and follow them to the relays that take them, or try one relay'
 complete -c orocloud-cli -n "__fish_orocloud_cli_needs_command" -f -a "smtp:whitelist" -d 'Say which domains are the only ones that mail may reach'
 complete -c orocloud-cli -n "__fish_orocloud_cli_needs_command" -f -a "status" -d 'Show what works and what does not, worst first'
 complete -c orocloud-cli -n "__fish_orocloud_cli_needs_command" -f -a "upgrade" -d 'Upgrade code and database, with maintenance mode'
@@ -889,7 +889,7 @@ complete -c orocloud-cli -n "__fish_orocloud_cli_using_subcommand smtp:show" -l 
 complete -c orocloud-cli -n "__fish_orocloud_cli_using_subcommand smtp:show" -l no-ansi -d 'Use no colours; so does the variable NO_COLOR'
 complete -c orocloud-cli -n "__fish_orocloud_cli_using_subcommand smtp:show" -s V -l version -d 'Print the version, and the agents\' versions as of the last calls; never connects'
 complete -c orocloud-cli -n "__fish_orocloud_cli_using_subcommand smtp:show" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c orocloud-cli -n "__fish_orocloud_cli_using_subcommand smtp:test" -l to -d 'Who gets the message' -r
+complete -c orocloud-cli -n "__fish_orocloud_cli_using_subcommand smtp:test" -l to -d 'Who gets the messages' -r
 complete -c orocloud-cli -n "__fish_orocloud_cli_using_subcommand smtp:test" -l from -d 'The sender; default: the one the relay was tried with when it was set' -r
 complete -c orocloud-cli -n "__fish_orocloud_cli_using_subcommand smtp:test" -l relay -d 'Only try this relay' -r
 complete -c orocloud-cli -n "__fish_orocloud_cli_using_subcommand smtp:test" -l wait-lock -d 'Wait for a lock that another operation holds, instead of exit code 6 at once' -r
