@@ -2,7 +2,7 @@
 
 _orocloud_cli() {
     local global="--ansi --env= --log= --no-ansi --no-interaction --quiet --verbose --version --help"
-    local names="app:package:build app:package:deploy app:package:list app:package:upgrade backup:create backup:list backup:restore backup:window completion deploy emergency:off emergency:on env:info env:list env:use help log:list log:sources log:tail log:view maintenance:off maintenance:on maintenance:status maintenance:windows operation:cancel operation:list operation:wait queue:list release:list release:rollback service:restart service:restart:consumer service:restart:cron service:restart:websocket service:start service:start:consumer service:start:cron service:start:websocket service:status service:status:consumer service:status:cron service:status:websocket service:stop service:stop:consumer service:stop:cron service:stop:websocket shell smtp:queue smtp:relay:remove smtp:relay:set smtp:show smtp:test smtp:whitelist status upgrade upgrade:rolling upgrade:source"
+    local names="app:package:build app:package:deploy app:package:list app:package:upgrade backup:create backup:list backup:restore backup:window completion deploy emergency:off emergency:on env:info env:list env:use help log:list log:sources log:tail log:view maintenance:off maintenance:on maintenance:status maintenance:windows operation:cancel operation:list operation:wait queue:list release:list release:rollback service:restart service:restart:consumer service:restart:cron service:restart:websocket service:start service:start:consumer service:start:cron service:start:websocket service:status service:status:consumer service:status:cron service:status:websocket service:stop service:stop:consumer service:stop:cron service:stop:websocket shell smtp:dns smtp:queue smtp:relay:remove smtp:relay:set smtp:show smtp:test smtp:whitelist status upgrade upgrade:rolling upgrade:source"
     local words=() current="" options="" command="" word i
 
     # Join what was split at colons: `backup : list` is one word.
@@ -101,6 +101,7 @@ _orocloud_cli() {
         service:stop:cron) options="--detach --dry-run --format= --ignore-window --json --operation-id= --timeout= --wait-lock=" ;;
         service:stop:websocket) options="--detach --dry-run --format= --ignore-window --json --operation-id= --timeout= --wait-lock=" ;;
         shell) options="" ;;
+        smtp:dns) options="--format= --json" ;;
         smtp:queue) options="--doubtful --format= --history --json --page= --per-page=" ;;
         smtp:relay:remove) options="--detach --dry-run --format= --ignore-window --json --operation-id= --timeout= --wait-lock=" ;;
         smtp:relay:set) options="--ca-file= --detach --dry-run --format= --host= --ignore-window --json --operation-id= --password-stdin --port= --priority= --probe-from= --probe-to= --timeout= --tls= --user= --wait-lock=" ;;

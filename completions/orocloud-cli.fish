@@ -80,6 +80,7 @@ complete -c orocloud-cli -n "__fish_orocloud_cli_needs_command" -f -a "service:s
 complete -c orocloud-cli -n "__fish_orocloud_cli_needs_command" -f -a "service:stop:cron" -d 'Stop what runs scheduled work'
 complete -c orocloud-cli -n "__fish_orocloud_cli_needs_command" -f -a "service:stop:websocket" -d 'Stop the websocket servers'
 complete -c orocloud-cli -n "__fish_orocloud_cli_needs_command" -f -a "shell" -d 'Run commands one after another over one open connection'
+complete -c orocloud-cli -n "__fish_orocloud_cli_needs_command" -f -a "smtp:dns" -d 'Show which SPF, DKIM and DMARC records the sender domains must publish'
 complete -c orocloud-cli -n "__fish_orocloud_cli_needs_command" -f -a "smtp:queue" -d 'List the messages that wait to leave, and why'
 complete -c orocloud-cli -n "__fish_orocloud_cli_needs_command" -f -a "smtp:relay:remove" -d 'Remove an SMTP relay'
 complete -c orocloud-cli -n "__fish_orocloud_cli_needs_command" -f -a "smtp:relay:set" -d 'Add an SMTP relay that mail leaves by, or change one'
@@ -818,6 +819,17 @@ complete -c orocloud-cli -n "__fish_orocloud_cli_using_subcommand shell" -l ansi
 complete -c orocloud-cli -n "__fish_orocloud_cli_using_subcommand shell" -l no-ansi -d 'Use no colours; so does the variable NO_COLOR'
 complete -c orocloud-cli -n "__fish_orocloud_cli_using_subcommand shell" -s V -l version -d 'Print the version, and the agents\' versions as of the last calls; never connects'
 complete -c orocloud-cli -n "__fish_orocloud_cli_using_subcommand shell" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c orocloud-cli -n "__fish_orocloud_cli_using_subcommand smtp:dns" -l format -d '`table` for people, `json` for scripts' -r
+complete -c orocloud-cli -n "__fish_orocloud_cli_using_subcommand smtp:dns" -s E -l env -d 'Environment to talk to; default: OROCLOUD_ENV, then `default` of the configuration' -r
+complete -c orocloud-cli -n "__fish_orocloud_cli_using_subcommand smtp:dns" -l log -d 'Append a copy of what is printed to FILE, with times and without colours' -r -F
+complete -c orocloud-cli -n "__fish_orocloud_cli_using_subcommand smtp:dns" -l json -d 'The same as --format=json'
+complete -c orocloud-cli -n "__fish_orocloud_cli_using_subcommand smtp:dns" -s q -l quiet -d 'Print errors only'
+complete -c orocloud-cli -n "__fish_orocloud_cli_using_subcommand smtp:dns" -s v -l verbose -d 'Print more: -v output of programs, -vv and -vvv more detail'
+complete -c orocloud-cli -n "__fish_orocloud_cli_using_subcommand smtp:dns" -s n -l no-interaction -d 'Never ask; what destroys something then needs --force'
+complete -c orocloud-cli -n "__fish_orocloud_cli_using_subcommand smtp:dns" -l ansi -d 'Use colours even without a terminal'
+complete -c orocloud-cli -n "__fish_orocloud_cli_using_subcommand smtp:dns" -l no-ansi -d 'Use no colours; so does the variable NO_COLOR'
+complete -c orocloud-cli -n "__fish_orocloud_cli_using_subcommand smtp:dns" -s V -l version -d 'Print the version, and the agents\' versions as of the last calls; never connects'
+complete -c orocloud-cli -n "__fish_orocloud_cli_using_subcommand smtp:dns" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c orocloud-cli -n "__fish_orocloud_cli_using_subcommand smtp:queue" -l page -d 'Page to show, from 1' -r
 complete -c orocloud-cli -n "__fish_orocloud_cli_using_subcommand smtp:queue" -l per-page -d 'Rows a page' -r
 complete -c orocloud-cli -n "__fish_orocloud_cli_using_subcommand smtp:queue" -l format -d '`table` for people, `json` for scripts, `csv` for spreadsheets' -r -f -a "table\t'For people'

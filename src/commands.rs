@@ -118,6 +118,7 @@ pub const COMMANDS: &[Entry] = &[
     entry::<service::StopCron>("service:stop:cron", &[]),
     entry::<service::StopWebsocket>("service:stop:websocket", &[]),
     entry::<shell::Shell>("shell", &[]),
+    entry::<smtp::Dns>("smtp:dns", &[]),
     entry::<smtp::Queue>("smtp:queue", &[]),
     entry::<smtp::RelayRemove>("smtp:relay:remove", &[]),
     entry::<smtp::RelaySet>("smtp:relay:set", &[]),

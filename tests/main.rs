@@ -27,6 +27,7 @@ mod services;
 mod shell;
 mod side_by_side;
 mod smtp;
+mod smtp_dns;
 mod story;
 mod support;
 mod tailing;

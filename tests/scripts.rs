@@ -28,6 +28,7 @@ fn arguments(command: &str, operation: &str, point: &str) -> Option<Vec<String>>
         | "maintenance:windows"
         | "smtp:show"
         | "smtp:queue"
+        | "smtp:dns"
         | "shell" => &[],
         "backup:restore" => &[point, "--dry-run"],
         "deploy" | "upgrade" | "upgrade:source" | "upgrade:rolling" => &["--reference=1.0.1", "--dry-run"],

@@ -79,7 +79,7 @@ fn relays(shop: &Shop) -> Vec<String> {
 }
 
 /// One message from each of the two web nodes.
-fn send(shop: &Shop, to: &str) -> Answer {
+pub fn send(shop: &Shop, to: &str) -> Answer {
     shop.cli("developer", ["smtp:test", &format!("--to={to}"), "--format=json"]).run()
 }
 
@@ -107,7 +107,7 @@ fn configurations(shop: &Shop) -> usize {
 }
 
 /// Whether a text stands in any file below a folder.
-fn stands_in(folder: &Path, text: &str) -> Option<String> {
+pub fn stands_in(folder: &Path, text: &str) -> Option<String> {
     let output = Command::new("grep").args(["-rlF", "--", text]).arg(folder).output().expect("grep");
     let found = String::from_utf8_lossy(&output.stdout).into_owned();
     (!found.is_empty()).then_some(found)

@@ -1,5 +1,6 @@
 //! `smtp:*`: the upstream relays, whom mail reaches, what waits.
 
+mod dns;
 mod queue;
 mod sending;
 
@@ -22,6 +23,7 @@ use crate::cli::{FormatArgs, OperationArgs, moment};
 use crate::output::table::{column, draw};
 use crate::output::{Format, Ui, escape};
 
+pub use dns::Dns;
 pub use queue::Queue;
 pub use sending::Test;
 
@@ -49,6 +51,10 @@ impl Run for Show {
         }
         show_relays(&mut context.ui, &answer.relays)?;
         context.ui.line(&reached(&answer.recipients))?;
+        if !answer.sender_domains.is_empty() {
+            let list: Vec<&str> = answer.sender_domains.iter().map(MailDomain::as_str).collect();
+            context.ui.line(&escape::strip(&format!("It is sent from: {}", list.join(", "))))?;
+        }
         match answer.waiting {
             Some(0) => {}
             Some(waiting) => {

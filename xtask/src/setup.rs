@@ -43,6 +43,10 @@ const PACKAGES: &[Package] = &[
     Package { name: "postfix", proof: "/usr/lib/postfix/sbin/master" },
     // With which Postfix signs in.
     Package { name: "libsasl2-modules", proof: "/usr/share/doc/libsasl2-modules/copyright" },
+    Package { name: "dnsmasq-base", proof: "/usr/sbin/dnsmasq" },
+    Package { name: "opendkim", proof: "/usr/sbin/opendkim" },
+    // Which verifies what OpenDKIM has signed, for a test.
+    Package { name: "python3-dkim", proof: "/usr/lib/python3/dist-packages/dkim/__init__.py" },
     // For Postfix in the sandbox of an ordinary user.
     Package { name: "fakeroot", proof: "/usr/bin/fakeroot" },
     // Two readers of calendars, for the tests.

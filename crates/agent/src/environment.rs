@@ -15,7 +15,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 pub use authority::{Authority, AuthorityKind};
-pub use mail::{MailServer, MailTls, Postfix, TechnicalContact};
+pub use mail::{MailServer, MailTls, Postfix, SentMail, Signer, TechnicalContact};
 
 use crate::rules::windows::PlannedWindow;
 
@@ -64,6 +64,8 @@ pub struct Agent {
     pub queue: Option<Queue>,
     /// Present on nodes with role mail.
     pub postfix: Option<Postfix>,
+    /// On nodes with role mail: what signs what leaves; without it nothing is signed.
+    pub signer: Option<Signer>,
     /// Present on nodes with role lb.
     pub lb: Option<LoadBalancer>,
     /// Logs of this node, by source.
@@ -314,6 +316,9 @@ pub struct Environment {
     /// Who is told of unplanned windows by mail.
     #[serde(default, rename = "technical_contact")]
     pub technical_contacts: Vec<TechnicalContact>,
+    /// The mail that it sends.
+    #[serde(default)]
+    pub mail: SentMail,
     /// Services of the application, held up by the service managers of their nodes.
     #[serde(default, rename = "service")]
     pub services: Vec<Service>,
@@ -335,6 +340,7 @@ impl Environment {
             backup: BackupPolicy::default(),
             windows: Vec::new(),
             technical_contacts: Vec::new(),
+            mail: SentMail::default(),
             services: Vec::new(),
         }
     }

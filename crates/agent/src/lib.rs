@@ -6,6 +6,7 @@ pub mod accounts;
 pub mod app_config;
 pub mod calls;
 pub mod child;
+pub mod dns;
 pub mod engines;
 pub mod environment;
 pub mod files;

@@ -2,7 +2,7 @@
 //! what a change makes of it.
 
 use jiff::Timestamp;
-use orocloud_protocol::node::{MailChange, RelayChange};
+use orocloud_protocol::node::{MailChange, RelayChange, SigningKey};
 use orocloud_protocol::smtp::{PutBack, Recipients, RelayInfo, RelayTls, WhitelistChange};
 use orocloud_protocol::{
     CallError, EnvironmentType, ErrorKind, MailAddress, MailDomain, MailHost, MailUser, RelayName, Secret,
@@ -32,6 +32,9 @@ pub struct Desired {
     /// The only domains of recipients that are reached; absent without a whitelist.
     #[serde(default)]
     pub whitelist: Option<Vec<MailDomain>>,
+    /// The keys that mail is signed with, one a sender domain; mail of others is not signed.
+    #[serde(default)]
+    pub signing: Vec<SigningKey>,
     /// Further ones, by `mail.whitelist` in the application's orocloud.yaml; absent without one there.
     #[serde(default)]
     pub application: Option<Vec<MailDomain>>,
@@ -80,7 +83,14 @@ pub struct Relay {
 
 impl Default for Desired {
     fn default() -> Self {
-        Self { format: FORMAT, relays: Vec::new(), whitelist: None, application: None, silent: Vec::new() }
+        Self {
+            format: FORMAT,
+            relays: Vec::new(),
+            whitelist: None,
+            signing: Vec::new(),
+            application: None,
+            silent: Vec::new(),
+        }
     }
 }
 
@@ -116,6 +126,11 @@ impl Desired {
     /// The relay of this name.
     pub fn relay(&self, name: &RelayName) -> Result<&Relay, CallError> {
         self.relays.iter().find(|relay| relay.name == *name).ok_or_else(|| no_relay(name))
+    }
+
+    /// The key that mail of a domain is signed with.
+    pub fn signing_of(&self, domain: &MailDomain) -> Option<&SigningKey> {
+        self.signing.iter().find(|key| key.domain == *domain)
     }
 
     /// The only domains of recipients that are reached, whoever named them; `None` without any whitelist.
@@ -202,6 +217,11 @@ impl Desired {
                 return Err(CallError::internal("what is to be followed is not said"));
             }
             MailChange::Application { whitelist } => desired.application.clone_from(whitelist),
+            MailChange::Sign(keys) => {
+                desired.signing.retain(|old| keys.iter().all(|new| new.domain != old.domain));
+                desired.signing.extend(keys.iter().cloned());
+                desired.signing.sort_by(|one, other| one.domain.cmp(&other.domain));
+            }
         }
         Ok(desired)
     }

@@ -69,11 +69,13 @@ calls! {
     ServiceStart => crate::service::Start,
     ServiceStatus => crate::service::Status,
     ServiceStop => crate::service::Stop,
+    SmtpDns => crate::smtp::dns::Dns,
     SmtpHistory => crate::smtp::History,
     SmtpQueue => crate::smtp::Queue,
     SmtpRelayRemove => crate::smtp::RelayRemove,
     SmtpRelaySet => crate::smtp::RelaySet,
     SmtpShow => crate::smtp::Show,
+    SmtpSign => crate::smtp::dns::Sign,
     SmtpTest => crate::smtp::Test,
     SmtpWhitelist => crate::smtp::Whitelist,
     Status => crate::status::Status,
@@ -92,6 +94,7 @@ calls! {
     NodeMailQueue => crate::node::MailQueue,
     NodeMailHistory => crate::node::MailHistory,
     NodeMailListed => crate::node::MailListed,
+    NodeMailDns => crate::node::MailDns,
 }
 
 impl Method {
@@ -108,7 +111,8 @@ impl Method {
             | Self::NodeMail
             | Self::NodeMailQueue
             | Self::NodeMailHistory
-            | Self::NodeMailListed => true,
+            | Self::NodeMailListed
+            | Self::NodeMailDns => true,
             Self::BackupCreate
             | Self::BackupList
             | Self::BackupRestore
@@ -139,11 +143,13 @@ impl Method {
             | Self::ServiceStart
             | Self::ServiceStatus
             | Self::ServiceStop
+            | Self::SmtpDns
             | Self::SmtpHistory
             | Self::SmtpQueue
             | Self::SmtpRelayRemove
             | Self::SmtpRelaySet
             | Self::SmtpShow
+            | Self::SmtpSign
             | Self::SmtpTest
             | Self::SmtpWhitelist
             | Self::Status

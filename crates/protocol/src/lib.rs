@@ -40,9 +40,9 @@ pub use message::{
     SILENCE, agree, decode, encode,
 };
 pub use names::{
-    ContentHash, EnvironmentName, EnvironmentType, InvalidName, Label, MailAddress, MailDomain, MailHost,
-    MailUser, NodeName, PackageTag, PointName, QueueName, Reference, RelayName, ReleaseName, Secret,
-    ServiceName, SourceName,
+    ContentHash, DkimSelector, EnvironmentName, EnvironmentType, InvalidName, Label, MailAddress, MailDomain,
+    MailHost, MailUser, NodeName, PackageTag, PointName, QueueName, Reference, RelayName, ReleaseName,
+    Secret, ServiceName, SourceName,
 };
 pub use plan::{Confirmation, OperationOptions, Plan, PlannedStep};
 pub use role::{NodeRole, Principal, Role, Scope};

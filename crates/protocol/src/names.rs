@@ -222,6 +222,17 @@ fn is_mail_domain(text: &str) -> bool {
 }
 
 name!(
+    /// What a key of signatures is found by in DNS, like `mail1-20261129`.
+    DkimSelector,
+    "selector",
+    "at most 63 small letters, digits and - that begin and end with a letter or digit",
+    |text| (1..=63).contains(&text.len())
+        && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
+        && !text.starts_with('-')
+        && !text.ends_with('-')
+);
+
+name!(
     /// A package: its tag, or the hash of its content.
     PackageTag,
     "package",

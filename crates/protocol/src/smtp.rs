@@ -1,5 +1,6 @@
 //! The SMTP relay: the upstream servers that mail leaves by, which recipients may be reached, and what waits.
 
+pub mod dns;
 mod past;
 
 use jiff::Timestamp;
@@ -67,6 +68,9 @@ pub struct ShowAnswer {
     pub relays: Vec<RelayInfo>,
     /// Which recipients are reached.
     pub recipients: Recipients,
+    /// Domains that mail is sent from.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub sender_domains: Vec<MailDomain>,
     /// Messages that wait; absent when Postfix does not tell.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub waiting: Option<u64>,

@@ -26,10 +26,12 @@ pub enum Duty {
     Balancer,
     /// RabbitMQ.
     Queue,
-    /// An SMTP server beside the environment; Debian has its account.
+    /// An SMTP or name server beside the environment; Debian has its account.
     Mail,
     /// Postfix; Debian has its account.
     Postfix,
+    /// OpenDKIM; Debian has its account.
+    Signer,
     /// The git server.
     Git,
 }
@@ -48,6 +50,7 @@ impl Duty {
             Self::Queue => "rabbitmq",
             Self::Mail => "mail",
             Self::Postfix => "postfix",
+            Self::Signer => "opendkim",
             Self::Git => "orocloud-git",
         }
     }

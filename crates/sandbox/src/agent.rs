@@ -9,6 +9,7 @@ use crate::ca::{self, Authority};
 use crate::error::{Context, Result};
 use crate::hosts::{CHECK_PORT, ENVIRONMENT, Host, POSTGRESQL_PORT, QUEUE_HTTP_PORT, SMTP_PORT, SSH_PORT};
 use crate::mail;
+use crate::opendkim;
 use crate::postfix;
 use crate::postgres::BIN;
 use crate::queue::SERVICES;
@@ -122,7 +123,7 @@ database = "{}"
                 "queue" => queue(blueprint, host),
                 "db" => database(blueprint, host),
                 "lb" => balancer(blueprint, host),
-                "mail" => postfix::agent_toml(blueprint, host),
+                "mail" => postfix::agent_toml(blueprint, host) + &opendkim::agent_toml(blueprint, host),
                 _ => String::new(),
             },
         );

@@ -21,6 +21,8 @@ pub const AMQP_PORT: u16 = 5672;
 pub const QUEUE_HTTP_PORT: u16 = 15672;
 /// Port of the SMTP server.
 pub const SMTP_PORT: u16 = 2525;
+/// Port of the name server.
+pub const DNS_PORT: u16 = 5353;
 /// Port of PostgreSQL.
 pub const POSTGRESQL_PORT: u16 = 5432;
 
@@ -58,6 +60,11 @@ impl Host {
         self.name == MAIL || RELAYS.contains(&self.name)
     }
 
+    /// Whether it is the name server beside the environment.
+    pub fn is_name_server(&self) -> bool {
+        self.name == DNS
+    }
+
     /// The node's full name, such as `acme-prod1-web1`.
     pub fn full_name(&self) -> String {
         format!("{ENVIRONMENT}-{}", self.name)
@@ -65,7 +72,7 @@ impl Host {
 }
 
 /// Every host that there can be, in the order in which they are shown.
-pub const HOSTS: [Host; 11] = [
+pub const HOSTS: [Host; 12] = [
     Host { name: "maint1", number: 1, roles: &["maint"], zone: "a", ports: &[SSH_PORT] },
     Host { name: "lb1", number: 2, roles: &["lb"], zone: "a", ports: &[SSH_PORT, HTTP_PORT] },
     Host { name: "db1", number: 3, roles: &["db"], zone: "a", ports: &[SSH_PORT, POSTGRESQL_PORT] },
@@ -83,10 +90,15 @@ pub const HOSTS: [Host; 11] = [
     Host { name: "mail1", number: 8, roles: &["mail"], zone: "b", ports: &[SSH_PORT, SMTP_PORT] },
     Host { name: RELAYS[0], number: 10, roles: &[], zone: "a", ports: &[SMTP_PORT] },
     Host { name: RELAYS[1], number: 11, roles: &[], zone: "b", ports: &[SMTP_PORT] },
+    // It is asked where it listens: a relay passes no UDP.
+    Host { name: DNS, number: 12, roles: &[], zone: "a", ports: &[] },
 ];
 
 /// The short name of the SMTP server that takes the agent's own mail.
 pub const MAIL: &str = "mail";
+
+/// The short name of the name server.
+pub const DNS: &str = "dns";
 
 /// The short names of the SMTP servers that mail1 may send to.
 pub const RELAYS: [&str; 2] = ["relay1", "relay2"];
@@ -98,7 +110,7 @@ pub struct Parts {
     pub queue: bool,
     /// An SMTP server for the agent's own mail.
     pub mail: bool,
-    /// mail1, and the SMTP servers that it may send to.
+    /// mail1, the SMTP servers that it may send to, and a name server.
     pub smtp: bool,
 }
 
@@ -109,7 +121,7 @@ impl Parts {
         ALL.iter().filter(move |host| match host.name {
             "job1" => self.queue,
             MAIL => self.mail,
-            "mail1" => self.smtp,
+            "mail1" | DNS => self.smtp,
             name => self.smtp || !RELAYS.contains(&name),
         })
     }

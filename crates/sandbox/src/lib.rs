@@ -31,6 +31,7 @@ mod ca;
 mod caller;
 mod control;
 mod description;
+mod dns;
 mod error;
 #[doc(hidden)]
 pub mod fake_systemctl;
@@ -42,6 +43,7 @@ pub mod init;
 mod json_lines;
 mod layout;
 mod mail;
+mod opendkim;
 mod postfix;
 mod postgres;
 mod process_tree;
@@ -60,6 +62,7 @@ mod web;
 pub use ca::Authority;
 pub use caller::{CallerFiles, CallerSpec};
 pub use control::NodeStatus;
+pub use dns::DnsData;
 pub use error::{Error, Result};
 #[doc(hidden)]
 pub use hosts::Parts;

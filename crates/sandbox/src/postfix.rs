@@ -6,10 +6,12 @@ use std::path::{Path, PathBuf};
 
 use crate::accounts::{Accounts, Duty};
 use crate::blueprint::Blueprint;
+use crate::dns;
 use crate::error::{Context, Result};
 use crate::hosts::{Host, SMTP_PORT};
 use crate::layout::NodeLayout;
-use crate::service::{Ready, Service};
+use crate::opendkim;
+use crate::service::{Folder, Ready, Service};
 
 /// Starts Postfix and stays with it: what holds services up signals the process that it has started, but Postfix's own
 /// first process leads a session, so it is another one.
@@ -23,8 +25,8 @@ fn configurations(layout: &NodeLayout) -> PathBuf {
     layout.state("postfix")
 }
 
-/// Writes what mail1 needs besides its agent and gives the service.
-pub fn node(blueprint: &Blueprint, host: &Host) -> Result<Service> {
+/// Writes what mail1 needs besides its agent and gives the services, with the folder that one of them needs at every boot.
+pub fn node(blueprint: &Blueprint, host: &Host) -> Result<(Vec<Service>, Folder)> {
     let layout = blueprint.node(host);
     let accounts = &blueprint.accounts;
     let programs = layout.root.join("bin");
@@ -48,6 +50,9 @@ pub fn node(blueprint: &Blueprint, host: &Host) -> Result<Service> {
     let nothing = "default_transport = retry:no SMTP relay is set\nsmtpd_reject_unlisted_recipient = no\n";
     accounts.file(&first.join("main.cf"), Duty::Agent, 0o644, &format!("{main}{nothing}"))?;
     accounts.file(&first.join("master.cf"), Duty::Agent, 0o644, &master)?;
+    for table in ["key_table", "signing_table"] {
+        accounts.file(&first.join(table), Duty::Agent, 0o644, "")?;
+    }
     symlink("first", configurations(&layout).join("config"))?;
     for folder in [layout.root.join("spool"), layout.root.join("lib/postfix"), layout.log("postfix")] {
         fs::create_dir_all(&folder)?;
@@ -63,7 +68,8 @@ pub fn node(blueprint: &Blueprint, host: &Host) -> Result<Service> {
     command.push(layout.root.display().to_string());
     command.push(if accounts.separate { "root" } else { "user" }.to_owned());
     let ready = Ready::Port(blueprint.addresses.real_port(host, SMTP_PORT));
-    Ok(blueprint.service(host, "postfix", command, ready))
+    let (signer, folder) = opendkim::node(blueprint, host, &configurations(&layout).join("config"))?;
+    Ok((vec![signer, blueprint.service(host, "postfix", command, ready)], folder))
 }
 
 /// The part of mail1's agent.toml about Postfix.
@@ -80,7 +86,7 @@ programs = "{programs}"
 log = "{log}"
 listens = "{listens}"
 look_every = 5
-
+{name_server}
 [logs.postfix]
 files = ["{log}"]
 "#,
@@ -89,6 +95,9 @@ files = ["{log}"]
         programs = layout.root.join("bin").display(),
         log = log.display(),
         listens = blueprint.addresses.real_port(host, SMTP_PORT),
+        name_server = dns::address(blueprint)
+            .map(|address| format!("name_server = \"{address}\"\n"))
+            .unwrap_or_default(),
     )
 }
 

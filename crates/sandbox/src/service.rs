@@ -87,6 +87,8 @@ pub mod signal {
     pub const HUP: i32 = 1;
     /// PostgreSQL: fast shutdown.
     pub const INT: i32 = 2;
+    /// Reload, for OpenDKIM.
+    pub const USR1: i32 = 10;
     /// PostgreSQL: immediate shutdown.
     pub const QUIT: i32 = 3;
     /// End at once.

@@ -164,12 +164,16 @@ pub async fn dispatch(
         Method::SmtpHistory => {
             query::<wire::smtp::History>(params, async |p| smtp::history(context, p).await).await
         }
+        Method::SmtpDns => {
+            query::<wire::smtp::dns::Dns>(params, async |p| smtp::dns::dns(context, p).await).await
+        }
         Method::SmtpQueue => {
             query::<wire::smtp::Queue>(params, async |p| smtp::queue(context, p).await).await
         }
         Method::SmtpRelayRemove => operation::<wire::smtp::RelayRemove>(context, params, &events).await,
         Method::SmtpRelaySet => operation::<wire::smtp::RelaySet>(context, params, &events).await,
         Method::SmtpShow => query::<wire::smtp::Show>(params, async |p| smtp::show(context, p).await).await,
+        Method::SmtpSign => operation::<wire::smtp::dns::Sign>(context, params, &events).await,
         Method::SmtpTest => operation::<wire::smtp::Test>(context, params, &events).await,
         Method::SmtpWhitelist => operation::<wire::smtp::Whitelist>(context, params, &events).await,
         Method::Status => {
@@ -206,6 +210,10 @@ pub async fn dispatch(
         Method::NodeMailListed => {
             let node = &context.daemon.node;
             query::<wire::node::MailListed>(params, async |_| crate::nodes::mail::listed(node)).await
+        }
+        Method::NodeMailDns => {
+            let node = &context.daemon.node;
+            query::<wire::node::MailDns>(params, async |_| crate::nodes::mail_dns::look(node).await).await
         }
         Method::NodeLogSources => {
             let node = &context.daemon.node;
@@ -254,6 +262,7 @@ pub fn answer(daemon: &DaemonRef, finished: &Finished<'_, StepAction>) -> Result
         Method::ServiceStop => answer_of::<wire::service::Stop>(daemon, finished),
         Method::SmtpRelayRemove => answer_of::<wire::smtp::RelayRemove>(daemon, finished),
         Method::SmtpRelaySet => answer_of::<wire::smtp::RelaySet>(daemon, finished),
+        Method::SmtpSign => answer_of::<wire::smtp::dns::Sign>(daemon, finished),
         Method::SmtpTest => answer_of::<wire::smtp::Test>(daemon, finished),
         Method::SmtpWhitelist => answer_of::<wire::smtp::Whitelist>(daemon, finished),
         Method::MaintenanceOn => answer_of::<wire::maintenance::On>(daemon, finished),
@@ -274,6 +283,7 @@ pub fn answer(daemon: &DaemonRef, finished: &Finished<'_, StepAction>) -> Result
         | Method::ReleaseList
         | Method::ServiceStatus
         | Method::SmtpHistory
+        | Method::SmtpDns
         | Method::SmtpQueue
         | Method::SmtpShow
         | Method::Status
@@ -287,7 +297,8 @@ pub fn answer(daemon: &DaemonRef, finished: &Finished<'_, StepAction>) -> Result
         | Method::NodeMail
         | Method::NodeMailQueue
         | Method::NodeMailHistory
-        | Method::NodeMailListed => Err(unknown()),
+        | Method::NodeMailListed
+        | Method::NodeMailDns => Err(unknown()),
     }
 }
 
@@ -298,6 +309,7 @@ pub fn background(daemon: &DaemonRef) -> Vec<std::pin::Pin<Box<dyn Future<Output
         Box::pin(backup::schedule(daemon.clone())),
         Box::pin(heal::watch(daemon.clone())),
         Box::pin(smtp::following::watch(daemon.clone())),
+        Box::pin(smtp::signing::run(daemon.clone())),
         Box::pin(crate::windows::outbox::run(daemon.clone())),
     ]
 }

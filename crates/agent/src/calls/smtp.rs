@@ -1,7 +1,9 @@
 //! `smtp:*`: what holds about mail is kept on the mail nodes, each of which makes its own configuration of it.
 
+pub mod dns;
 pub mod following;
 mod sending;
+pub mod signing;
 
 use std::collections::HashSet;
 

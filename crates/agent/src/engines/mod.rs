@@ -8,6 +8,8 @@ pub mod haproxy;
 pub mod http;
 pub mod mailer;
 pub mod nginx;
+pub mod opendkim;
+pub mod openssl;
 pub mod pgbackrest;
 pub mod php;
 pub mod php_fpm;

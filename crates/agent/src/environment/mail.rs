@@ -4,7 +4,9 @@ use std::net::SocketAddr;
 use std::num::NonZeroU16;
 use std::path::{Path, PathBuf};
 
+use jiff::SignedDuration;
 use lettre::message::Mailbox;
+use orocloud_protocol::{DkimSelector, MailDomain};
 use serde::Deserialize;
 
 /// The SMTP server that takes the agent's own mail; maint only.
@@ -27,6 +29,15 @@ pub struct MailServer {
     pub from: String,
 }
 
+/// What the environment says about its mail.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SentMail {
+    /// Domains that mail is sent from, besides those of the senders that its relays are tried with.
+    #[serde(default)]
+    pub sender_domains: Vec<MailDomain>,
+}
+
 /// Postfix on a mail node.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -43,6 +54,8 @@ pub struct Postfix {
     pub log: PathBuf,
     /// Where it takes the application's mail.
     pub listens: SocketAddr,
+    /// Who is asked about sender domains; by default whom the system asks.
+    pub name_server: Option<SocketAddr>,
     /// Seconds between two looks at the relays.
     #[serde(default = "half_a_minute")]
     pub look_every: NonZeroU16,
@@ -59,6 +72,42 @@ impl Postfix {
     /// Postfix's `config_directory`.
     pub fn config(&self) -> PathBuf {
         self.configurations.join("config")
+    }
+}
+
+/// OpenDKIM on a mail node.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Signer {
+    /// Service name.
+    pub service: String,
+    /// Where Postfix reaches it. Its two tables are those in Postfix's `config_directory`.
+    pub socket: PathBuf,
+    /// The agent's own folder of keys, whose group is the signer's (mode 2750).
+    pub keys: PathBuf,
+    /// A key that has signed for so many days is followed by another one.
+    #[serde(default = "half_a_year")]
+    pub rotate_after_days: u32,
+}
+
+const fn half_a_year() -> u32 {
+    180
+}
+
+impl Signer {
+    /// The folder of a domain's keys.
+    pub fn keys_of(&self, domain: &MailDomain) -> PathBuf {
+        self.keys.join(domain.as_str())
+    }
+
+    /// The file of a private key.
+    pub fn private_key(&self, domain: &MailDomain, selector: &DkimSelector) -> PathBuf {
+        self.keys_of(domain).join(format!("{selector}.pem"))
+    }
+
+    /// How long a key signs before another is made.
+    pub fn rotate_after(&self) -> SignedDuration {
+        SignedDuration::from_hours(24 * i64::from(self.rotate_after_days))
     }
 }
 

@@ -15,12 +15,12 @@ use orocloud_protocol::node::{MailHistoryParams, MailListedAnswer, MailQueuePara
 use orocloud_protocol::smtp::{HistoryAnswer, QueueAnswer, RelayInfo, ShowAnswer};
 use orocloud_protocol::{CallError, CallId, EnvironmentType, NodeName};
 
-use super::NodeRef;
 use super::mail_log::Ledger;
+use super::{NodeRef, mail_dns};
 use crate::app_config;
-use crate::engines::postfix;
 use crate::engines::postfix::configuration::{authority_file, main_cf, maps};
-use crate::environment::Postfix;
+use crate::engines::{opendkim, postfix};
+use crate::environment::{Postfix, Signer};
 use crate::mail_settings::{Desired, FORMAT};
 
 /// The document that a configuration was made from.
@@ -122,7 +122,12 @@ impl<'a> Configurations<'a> {
     }
 
     /// Makes Postfix's configuration of a candidate; gives its folder.
-    pub fn write(&self, operation: CallId, kind: EnvironmentType) -> Result<(PathBuf, Desired), CallError> {
+    pub fn write(
+        &self,
+        operation: CallId,
+        kind: EnvironmentType,
+        signer: Option<&Signer>,
+    ) -> Result<(PathBuf, Desired), CallError> {
         let desired = self.candidate(operation)?;
         let folder = self.folder(&operation.to_string());
         let base = |file: &str| {
@@ -146,6 +151,17 @@ impl<'a> Configurations<'a> {
         }
         for map in maps(&desired, &folder) {
             write(map.file, &map.content(), if map.secret { 0o600 } else { 0o644 })?;
+        }
+        if let Some(signer) = signer {
+            for key in &desired.signing {
+                let file = signer.private_key(&key.domain, &key.selector);
+                // The signer would say so of each message, and to nobody.
+                fs::metadata(&file).map_err(|error| failed(&file, "read", &error))?;
+            }
+            for (file, content) in opendkim::tables(signer, &desired.signing) {
+                write(file, &content, 0o644)?;
+            }
+            main.push_str(&opendkim::main_cf(&signer.socket, &desired.signing));
         }
         write("master.cf", &base("master.cf")?, 0o644)?;
         // Without it the folder is no configuration, so it comes last.
@@ -231,7 +247,8 @@ pub async fn show(node: &NodeRef) -> Result<ShowAnswer, CallError> {
     let now = Timestamp::now();
     let (relays, counts) = how_they_fare(node, postfix, &desired, move |ledger| ledger.counts(now)).await?;
     let recipients = desired.recipients(node.config.environment.kind);
-    Ok(ShowAnswer { relays, recipients, waiting, counts: Some(counts) })
+    let sender_domains = mail_dns::sender_domains(node, &desired);
+    Ok(ShowAnswer { relays, recipients, sender_domains, waiting, counts: Some(counts) })
 }
 
 /// The relays with what Postfix's log and looks at them tell, and whatever else is asked of the log.

@@ -269,7 +269,7 @@ async fn reorder(
     let id = new_call_id();
     let name = id.to_string();
     configurations.stage(id, wanted)?;
-    let (folder, _) = configurations.write(id, node.config.environment.kind)?;
+    let (folder, _) = configurations.write(id, node.config.environment.kind, node.config.signer.as_ref())?;
     postfix::check(&node.processes, postfix, &folder).await?;
     for map in configuration::maps(wanted, &folder) {
         postfix::check_map(&node.processes, postfix, &folder, &map).await?;

@@ -46,6 +46,8 @@ pub struct Daemon {
     pub steps: Steps,
     /// On maint: what was tried with nodes that are kept out of the load balancer.
     pub healing: calls::heal::Healing,
+    /// On maint: keys of signatures that wait for DNS.
+    pub signing: calls::smtp::signing::Bell,
     /// On maint: mail about maintenance windows.
     pub outbox: Outbox,
     /// On maint: windows that are open or near.
@@ -86,6 +88,7 @@ impl Daemon {
             nodes,
             operations,
             steps: Steps::default(),
+            signing: calls::smtp::signing::Bell::default(),
             healing: Default::default(),
             outbox: Outbox::default(),
             windows: Near::default(),

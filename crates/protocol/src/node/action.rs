@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::SigningKey;
 use crate::backup::RestoreScope;
 use crate::maintenance::{MaintenancePage, PageOrder};
 use crate::package::StoredPackage;
@@ -383,6 +384,8 @@ pub enum MailChange {
         /// The list.
         whitelist: Option<Vec<MailDomain>>,
     },
+    /// Mail of these domains is signed with these keys.
+    Sign(Vec<SigningKey>),
 }
 
 /// A relay as somebody wants it; what is left out stays as it is.

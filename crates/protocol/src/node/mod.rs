@@ -4,6 +4,7 @@
 //! be kept in the journal and taken up again after a crash.
 
 mod action;
+mod mail_dns;
 mod output;
 mod query;
 
@@ -15,6 +16,7 @@ use serde_json::Value;
 use crate::{Call, CallId, Kind, Role};
 
 pub use action::*;
+pub use mail_dns::*;
 pub use output::*;
 pub use query::*;
 

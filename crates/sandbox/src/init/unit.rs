@@ -314,6 +314,7 @@ fn send(pid: i32, number: i32) {
         signal::HUP => Signal::HUP,
         signal::INT => Signal::INT,
         signal::QUIT => Signal::QUIT,
+        signal::USR1 => Signal::USR1,
         signal::USR2 => Signal::USR2,
         signal::KILL => Signal::KILL,
         _ => Signal::TERM,

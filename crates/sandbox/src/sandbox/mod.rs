@@ -13,6 +13,7 @@ use crate::accounts::Accounts;
 use crate::caller::{self, CallerFiles, CallerSpec, Entrance};
 use crate::control::{self, Action, NodeStatus};
 use crate::description::Description;
+use crate::dns::{self, DnsData};
 use crate::error::{Context, Error, Result};
 use crate::hosts::{self, ENVIRONMENT, HOSTS, HTTP_PORT, SSH_PORT};
 use crate::layout::Layout;
@@ -213,6 +214,12 @@ impl Sandbox {
             Some(mail)
         };
         files.iter().filter_map(read).collect()
+    }
+
+    /// Lets the name server know these records and no others.
+    pub fn set_dns(&self, records: &[(&str, DnsData)]) -> Result<()> {
+        dns::write_records(&self.layout.node(hosts::DNS), records)?;
+        self.node(hosts::DNS)?.restart_service(dns::SERVICE)
     }
 
     /// The folder with the coordinator's journals.

@@ -15,7 +15,7 @@ use crate::description::Description;
 use crate::error::{Context, Error, Result};
 use crate::hosts::{HOSTS, HTTP_PORT, Host, SSH_PORT};
 use crate::run::{Job, side_by_side};
-use crate::{git, haproxy, mail, postfix, postgres, queue, sshd, web};
+use crate::{dns, git, haproxy, mail, postfix, postgres, queue, sshd, web};
 
 /// How long the shop's front may take to answer once every node is up.
 const FRONT_LIMIT: Duration = Duration::from_secs(10);
@@ -78,12 +78,13 @@ pub fn boot(
 fn title(host: &Host) -> String {
     let what = match host.roles {
         [] if host.is_mail_server() => "SMTP server",
+        [] if host.is_name_server() => "name server",
         ["maint"] => "sshd, agent",
         ["lb"] => "HAProxy, sshd, agent",
         ["db"] => "PostgreSQL, sshd, agent",
         ["job", ..] => "RabbitMQ, services of the application, sshd, agent",
         ["web"] => "nginx, PHP-FPM, sshd, agent",
-        ["mail"] => "Postfix, sshd, agent",
+        ["mail"] => "Postfix, OpenDKIM, sshd, agent",
         _ => "sshd of the git remote",
     };
     format!("{}: {what}", host.name)
@@ -99,6 +100,8 @@ fn configure(blueprint: &Blueprint) -> Result<()> {
             services.push(agent::node(blueprint, host)?);
         } else if host.is_mail_server() {
             services.push(mail::node(blueprint, host)?);
+        } else if host.is_name_server() {
+            services.push(dns::node(blueprint, host)?);
         } else {
             services.push(sshd::git_server(blueprint, host, &git::repository(blueprint))?);
         }
@@ -123,7 +126,9 @@ fn configure(blueprint: &Blueprint) -> Result<()> {
             folders.extend(its_folders);
         }
         if host.has_role("mail") {
-            services.push(postfix::node(blueprint, host)?);
+            let (more, folder) = postfix::node(blueprint, host)?;
+            services.extend(more);
+            folders.push(folder);
         }
         blueprint.write_boot(host, folders, services)?;
     }

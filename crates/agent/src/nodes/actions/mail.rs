@@ -161,7 +161,8 @@ impl Action for Write {
     async fn act(&self, context: &ActionContext<'_>) -> Result<Value, CallError> {
         let postfix = section(context.node)?;
         let kind = context.node.config.environment.kind;
-        let (folder, desired) = Configurations::new(postfix).write(context.operation, kind)?;
+        let signer = context.node.config.signer.as_ref();
+        let (folder, desired) = Configurations::new(postfix).write(context.operation, kind, signer)?;
         let processes = &context.node.processes;
         postfix::check(processes, postfix, &folder).await?;
         for map in configuration::maps(&desired, &folder) {
@@ -202,6 +203,7 @@ impl Action for Switch {
         let place = log::end(&postfix.log);
         configurations.switch_to(&candidate)?;
         context.node.services.reload(&postfix.service).await?;
+        reload_signer(context.node).await;
         watch(context.node, &context.cancel, postfix, place).await?;
         hurry(context.node, postfix).await;
         configurations.tidy(&before)?;
@@ -223,6 +225,7 @@ impl Action for Switch {
             until_read(context, postfix, place).await?;
             hurry(context.node, postfix).await;
         }
+        reload_signer(context.node).await;
         Ok(())
     }
 
@@ -231,6 +234,16 @@ impl Action for Switch {
         // Whether Postfix was told is not known: it is told again.
         let is_switched = configurations.current()? == context.operation.to_string();
         Ok(if is_switched { Probe::Partial } else { Probe::NotDone })
+    }
+}
+
+/// Has the signer read its tables, which have been switched with Postfix's configuration. One that does not run reads them when
+/// it is started, and mail leaves unsigned until then: no reason to go back.
+pub(in crate::nodes) async fn reload_signer(node: &NodeRef) {
+    if let Some(signer) = &node.config.signer
+        && let Err(error) = node.services.reload(&signer.service).await
+    {
+        crate::log::line(format!("{} does not read its tables anew: {error}", signer.service));
     }
 }
 
