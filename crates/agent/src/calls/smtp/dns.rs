@@ -27,7 +27,7 @@ pub async fn dns(context: &Context, _params: DnsParams) -> Result<DnsAnswer, Cal
     let mut whole = whole.unwrap_or_default();
     if whole.items.is_empty() {
         return Err(CallError::failed("no domain is known that mail is sent from")
-            .hint("say by a relay's sender which one: orocloud-cli smtp:relay:set NAME --probe-from=ADDRESS")
+            .hint("say by a relay's sender which one: orocloud-cli smtp:relay:set RELAY --probe-from=ADDRESS")
             .hint("or in environment.toml: [mail] sender_domains = [\"example.com\"]"));
     }
     // Those of one domain beside each other, in the order that each node gave.
