@@ -36,14 +36,16 @@ pub async fn watch(daemon: DaemonRef) {
     if config.maint.is_none() || nodes.is_empty() {
         return;
     }
-    let (mut wanted, mut told) = (true, String::new());
+    let (mut wanted, mut followed, mut told) = (true, None, String::new());
     loop {
         let mut pause = LOOK;
+        // An operation may begin and end between two looks: then its release alone tells of it.
+        let release = releases::recorded(&config.state).ok().flatten().map(|version| version.release);
         if !daemon.operations.unended().is_empty() {
             wanted = true;
-        } else if wanted {
+        } else if wanted || release != followed {
             match follow(&daemon, &nodes).await {
-                Ok(()) => (wanted, told) = (false, String::new()),
+                Ok(()) => (wanted, followed, told) = (false, release, String::new()),
                 Err(error) => {
                     let text = format!("mail.whitelist of orocloud.yaml is not followed: {error}");
                     if text != told {
