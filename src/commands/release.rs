@@ -4,11 +4,11 @@ use clap::Parser;
 use orocloud_protocol::ReleaseName;
 use orocloud_protocol::release::{self, Release};
 
-use super::call::{Finished, show_dry_run};
+use super::call::carry_out;
 use super::{Context, Outcome, Run};
 use crate::cli::{FormatArgs, ListArgs, OperationArgs, moment};
+use crate::output::escape;
 use crate::output::table::{Column, column};
-use crate::output::{Format, escape};
 
 /// List releases: the current one, those kept, and what became of the others
 ///
@@ -75,24 +75,13 @@ impl Run for Rollback {
     fn run(self, context: &mut Context) -> Outcome {
         context.ui.format = self.format.chosen();
         let params = release::RollbackParams { release: self.release, options: self.operation.options() };
-        if self.operation.dry_run {
-            return show_dry_run::<release::Rollback>(context, &params);
-        }
-        match context.operation::<release::Rollback>(&params, &self.operation)? {
-            Finished::Detached => Ok(0),
-            Finished::Answer(answer, took) => {
-                let ui = &mut context.ui;
-                if ui.format == Format::Json {
-                    ui.json(&answer)?;
-                } else {
-                    let url = escape::strip(&answer.url);
-                    ui.line(&format!("Back at {} (release {}): {url}", answer.reference, answer.release))?;
-                    if let Some(undo) = &answer.undo {
-                        ui.line(&format!("Undo it: {}", escape::strip(undo)))?;
-                    }
-                }
-                Ok(context.succeeded(took))
+        carry_out::<release::Rollback>(context, &params, &self.operation, |ui, answer| {
+            let url = escape::strip(&answer.url);
+            ui.line(&format!("Back at {} (release {}): {url}", answer.reference, answer.release))?;
+            match &answer.undo {
+                Some(undo) => ui.line(&format!("Undo it: {}", escape::strip(undo))),
+                None => Ok(()),
             }
-        }
+        })
     }
 }

@@ -6,11 +6,11 @@ use clap::{Args, Parser};
 use orocloud_protocol::upgrade::{self, UpgradeAnswer, UpgradeParams};
 use orocloud_protocol::{Call, Label, Reference};
 
-use super::call::{Finished, show_dry_run};
+use super::call::carry_out;
 use super::deploy::ask_reference;
 use super::{Context, Outcome, Run};
 use crate::cli::{FormatArgs, OperationArgs, duration};
-use crate::output::{Failure, Format, escape};
+use crate::output::{Ui, escape};
 
 /// What every kind of upgrade takes.
 #[derive(Args, Debug)]
@@ -131,23 +131,10 @@ pub(super) fn run<C: Call<Answer = UpgradeAnswer>>(
     params: &C::Params,
     operation: &OperationArgs,
 ) -> Outcome {
-    if operation.dry_run {
-        return show_dry_run::<C>(context, params);
-    }
-    match context.operation::<C>(params, operation)? {
-        Finished::Detached => Ok(0),
-        Finished::Answer(answer, took) => {
-            show(context, &answer)?;
-            Ok(context.succeeded(took))
-        }
-    }
+    carry_out::<C>(context, params, operation, show)
 }
 
-fn show(context: &mut Context, answer: &UpgradeAnswer) -> Result<(), Failure> {
-    let ui = &mut context.ui;
-    if ui.format == Format::Json {
-        return Ok(ui.json(answer)?);
-    }
+fn show(ui: &mut Ui, answer: &UpgradeAnswer) -> std::io::Result<()> {
     let commit: String = answer.commit.chars().take(12).collect();
     let url = escape::strip(&answer.url);
     ui.line(&format!("Upgraded to {} ({commit}) as release {}: {url}", answer.reference, answer.release))?;

@@ -3,7 +3,6 @@
 
 use std::collections::HashMap;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use orocloud_agent::calls::backup::facts::Places;
@@ -16,7 +15,6 @@ use orocloud_agent::operations::EventSink;
 use orocloud_agent::operations::plan::{OperationPlan, Outputs, Step};
 use orocloud_agent::package::{Receiver, Store};
 use orocloud_agent::process::{AccountNames, Processes};
-use orocloud_agent::service_manager::ServiceManager;
 use orocloud_protocol::deploy::DeployParams;
 use orocloud_protocol::node::{
     MaintenanceBefore, PackageReceiveParams, Phase, Probe, StepAction, StepAnswer,
@@ -43,16 +41,7 @@ impl Rig {
                 let config = Agent::load(&file).unwrap();
                 let names = config.accounts.as_ref().map(AccountNames::of);
                 let processes = Processes::new(names).with_agent(sandbox.program("orocloud-agent"));
-                let services = ServiceManager::new(&config.service_manager, &processes);
-                let node = Node {
-                    config,
-                    processes,
-                    services,
-                    copies: Default::default(),
-                    mail_log: Default::default(),
-                    relays: Default::default(),
-                };
-                (name.parse().unwrap(), Arc::new(node))
+                (name.parse().unwrap(), Node::new(config, processes))
             })
             .into();
         Self { sandbox, nodes, outputs: Outputs::new() }

@@ -41,3 +41,17 @@ pub struct Node {
 
 /// Shared by all calls.
 pub type NodeRef = Arc<Node>;
+
+impl Node {
+    /// Of a configuration, with nothing under way.
+    pub fn new(config: Agent, processes: Processes) -> NodeRef {
+        Arc::new(Self {
+            services: ServiceManager::new(&config.service_manager, &processes),
+            processes,
+            copies: Default::default(),
+            mail_log: Default::default(),
+            relays: Default::default(),
+            config,
+        })
+    }
+}

@@ -30,7 +30,6 @@ use crate::nodes::transport::Nodes;
 use crate::nodes::{Node, NodeRef};
 use crate::operations::{AnswerFn, Operations};
 use crate::process::{AccountNames, Processes};
-use crate::service_manager::ServiceManager;
 use crate::windows::Near;
 use crate::windows::outbox::Outbox;
 
@@ -60,14 +59,7 @@ pub type DaemonRef = Arc<Daemon>;
 impl Daemon {
     /// Puts the parts together; nothing runs yet.
     pub fn new(config: Agent, processes: Processes) -> std::io::Result<DaemonRef> {
-        let node = Arc::new(Node {
-            services: ServiceManager::new(&config.service_manager, &processes),
-            processes,
-            copies: crate::engines::postgres::Copies::default(),
-            mail_log: Default::default(),
-            relays: Default::default(),
-            config,
-        });
+        let node = Node::new(config, processes);
         let link: DaemonLink = Arc::default();
         let nodes = Nodes::new(Arc::clone(&node), Arc::clone(&link));
         let answer: AnswerFn<StepAction> = Arc::new({

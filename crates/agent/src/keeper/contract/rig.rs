@@ -5,7 +5,6 @@ use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::Arc;
 
 use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
@@ -16,7 +15,6 @@ use crate::environment::Agent;
 use crate::nodes::{Node, NodeRef};
 use crate::operations::EventSink;
 use crate::process::{AccountNames, Processes};
-use crate::service_manager::ServiceManager;
 
 const BIN: &str = "/usr/lib/postgresql/15/bin";
 
@@ -60,15 +58,7 @@ impl Rig {
             mail: None,
         };
         let processes = Processes::new(is_root().then(names));
-        let services = ServiceManager::new(&config.service_manager, &processes);
-        let node = Arc::new(Node {
-            config,
-            processes,
-            services,
-            copies: Default::default(),
-            mail_log: Default::default(),
-            relays: Default::default(),
-        });
+        let node = Node::new(config, processes);
         let rig = Self { folder, node };
         rig.initialise().await;
         Some(rig)

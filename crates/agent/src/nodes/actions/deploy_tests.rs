@@ -14,7 +14,6 @@ use crate::environment::Agent;
 use crate::nodes::Node;
 use crate::process::Processes;
 use crate::releases;
-use crate::service_manager::ServiceManager;
 
 const RELEASE: &str = "20261124103200";
 
@@ -60,15 +59,7 @@ impl Rig {
         .unwrap();
         let config = Agent::load(Path::new(&at("agent.toml"))).unwrap();
         let processes = Processes::new(None);
-        let services = ServiceManager::new(&config.service_manager, &processes);
-        let node = Arc::new(Node {
-            config,
-            processes,
-            services,
-            copies: Default::default(),
-            mail_log: Default::default(),
-            relays: Default::default(),
-        });
+        let node = Node::new(config, processes);
         let rig = Self {
             folder,
             node,
