@@ -246,12 +246,36 @@ async fn look(node: &NodeRef, desired: &Desired, limit: Duration) {
             to: None,
             hello: hello.clone(),
         };
-        looks.spawn(async move { (relay, greeting::look(&target, limit).await) });
+        looks.spawn(async move { (relay, twice(&target, limit).await) });
     }
     while let Some(looked) = looks.join_next().await {
-        if let Ok((relay, look)) = looked {
-            node.relays.heard(&relay, look, Timestamp::now());
+        if let Ok((relay, looked)) = looked {
+            for look in looked {
+                node.relays.heard(&relay, look, Timestamp::now());
+            }
         }
+    }
+}
+
+/// Looks once; at one that keeps us waiting a second time meanwhile, so that it is soon known whether it lets everybody wait.
+async fn twice(target: &relay::Target, limit: Duration) -> Vec<Look> {
+    let first = greeting::look(target, limit);
+    tokio::pin!(first);
+    tokio::select! {
+        look = &mut first => return vec![look],
+        () = sleep(limit / 4) => {}
+    }
+    let second = greeting::look(target, limit);
+    tokio::pin!(second);
+    tokio::select! {
+        look = &mut first => match look.state {
+            RelayState::Silent => vec![look, second.await],
+            _ => vec![look],
+        },
+        look = &mut second => match look.state {
+            RelayState::Silent => vec![first.await, look],
+            _ => vec![look],
+        },
     }
 }
 
@@ -343,6 +367,30 @@ mod tests {
             watched.heard(look(word), Timestamp::from_second(second).unwrap());
         }
         assert_eq!(watched.silent, Some((Timestamp::from_second(3).unwrap(), "s".to_owned())));
+    }
+
+    #[tokio::test]
+    async fn one_that_keeps_us_waiting_is_looked_at_twice_and_another_once() {
+        use std::net::TcpListener;
+        let target = |port: u16| relay::Target {
+            host: "127.0.0.1".to_owned(),
+            port,
+            tls: RelayTls::None,
+            ca: None,
+            credentials: None,
+            from: None,
+            to: None,
+            hello: "test.example".to_owned(),
+        };
+        let states = |looks: Vec<Look>| looks.into_iter().map(|look| look.state).collect::<Vec<_>>();
+        // The kernel takes connections for one that never asks for them.
+        let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = silent.local_addr().unwrap().port();
+        let looked = twice(&target(port), Duration::from_secs(1)).await;
+        assert_eq!(states(looked), [RelayState::Silent; 2]);
+        drop(silent);
+        let looked = twice(&target(port), Duration::from_secs(60)).await;
+        assert_eq!(states(looked), [RelayState::Away]);
     }
 
     #[test]
