@@ -204,7 +204,27 @@ fn signatures(shop: &Shop, one: &Server<'_>) {
     assert_eq!(selector(&newest(shop)), None);
     let unsigned = dns(shop);
     assert!(unsigned.stdout.contains("mail leaves unsigned"), "{unsigned:#?}");
+    // It is told where people look, and no more once it is back.
+    let said = "opendkim does not run, so mail of example.com leaves unsigned";
+    let told = || {
+        let shown = shop.cli("viewer", ["smtp:show", "--format=json"]).succeeds().json();
+        let status = shop.cli("viewer", ["status", "--format=json"]).run().json();
+        let rows = status["rows"].as_array().expect("rows").clone();
+        let row = rows.into_iter().find(|row| row["part"] == "signer");
+        (shown["unsigned"].clone(), row)
+    };
+    let (shown, row) = told();
+    let row = row.expect("a row of status");
+    assert!(shown.as_str().is_some_and(|why| why.contains(said)), "{shown}");
+    assert!(row["detail"].as_str().is_some_and(|why| why.contains(said)), "{row}");
+    assert_eq!(
+        (&row["health"], &row["next"], &row["node"]),
+        (&"warning".into(), &"orocloud-cli smtp:dns".into(), &"mail1".into())
+    );
+    let shown = shop.cli("viewer", ["smtp:show"]).succeeds();
+    assert!(shown.stderr.contains(said), "{shown:#?}");
     mail.start_service("opendkim").expect("it is started");
+    assert_eq!(told(), (Value::Null, None));
     assert_eq!(one.taken("jan@example.com"), 2, "one from each web node");
 
     // The keys stand where the signer reads them, and nowhere else.

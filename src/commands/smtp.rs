@@ -55,6 +55,9 @@ impl Run for Show {
             let list: Vec<&str> = answer.sender_domains.iter().map(MailDomain::as_str).collect();
             context.ui.line(&escape::strip(&format!("It is sent from: {}", list.join(", "))))?;
         }
+        if let Some(why) = &answer.unsigned {
+            context.ui.warn(&escape::strip(&format!("{why}; see: orocloud-cli status")));
+        }
         match answer.waiting {
             Some(0) => {}
             Some(waiting) => {

@@ -71,6 +71,9 @@ pub struct ShowAnswer {
     /// Domains that mail is sent from.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub sender_domains: Vec<MailDomain>,
+    /// Why mail leaves unsigned that is to be signed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unsigned: Option<String>,
     /// Messages that wait; absent when Postfix does not tell.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub waiting: Option<u64>,

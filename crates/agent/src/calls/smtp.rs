@@ -48,6 +48,7 @@ pub async fn show(context: &Context, _params: ShowParams) -> Result<ShowAnswer, 
 
 /// Adds what another mail node tells.
 fn add(shown: &mut ShowAnswer, other: &ShowAnswer) {
+    shown.unsigned = shown.unsigned.take().or_else(|| other.unsigned.clone());
     shown.waiting = shown.waiting.zip(other.waiting).map(|(one, other)| one + other);
     if let (Some(counts), Some(more)) = (&mut shown.counts, &other.counts) {
         counts.hour += more.hour;

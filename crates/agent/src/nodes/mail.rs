@@ -248,7 +248,8 @@ pub async fn show(node: &NodeRef) -> Result<ShowAnswer, CallError> {
     let (relays, counts) = how_they_fare(node, postfix, &desired, move |ledger| ledger.counts(now)).await?;
     let recipients = desired.recipients(node.config.environment.kind);
     let sender_domains = mail_dns::sender_domains(node, &desired);
-    Ok(ShowAnswer { relays, recipients, sender_domains, waiting, counts: Some(counts) })
+    let unsigned = mail_dns::unsigned(node).await;
+    Ok(ShowAnswer { relays, recipients, sender_domains, unsigned, waiting, counts: Some(counts) })
 }
 
 /// The relays with what Postfix's log and looks at them tell, and whatever else is asked of the log.

@@ -1,6 +1,7 @@
 //! `node.mail-dns`: what the sender domains must publish for this mail node, and what DNS says today.
 
 use std::net::IpAddr;
+use std::time::Duration;
 
 use jiff::Timestamp;
 use orocloud_protocol::node::{MailDnsAnswer, SigningKey};
@@ -14,6 +15,9 @@ use crate::dns::lookup::{Lookup, NameServer, NoAnswer};
 use crate::dns::spf;
 use crate::mail_settings::{Desired, Relay};
 use crate::service_manager::Activity;
+
+/// How long whoever starts services may take to say whether what signs runs.
+const LIMIT: Duration = Duration::from_secs(3);
 
 /// Domains that mail is sent from by what is to hold.
 pub fn sender_domains(node: &NodeRef, desired: &Desired) -> Vec<MailDomain> {
@@ -56,11 +60,27 @@ pub async fn look(node: &NodeRef) -> Result<MailDnsAnswer, CallError> {
     Ok(MailDnsAnswer { dns, ready })
 }
 
+/// Why mail leaves unsigned that is to be signed; `None` where all is well.
+pub async fn unsigned(node: &NodeRef) -> Option<String> {
+    let (postfix, signer) = (section(node).ok()?, node.config.signer.as_ref()?);
+    let desired = Configurations::new(postfix).desired().ok()?;
+    if desired.signing.is_empty() || signs(node).await {
+        return None;
+    }
+    let domains: Vec<&str> = desired.signing.iter().map(|key| key.domain.as_str()).collect();
+    Some(format!(
+        "{} does not run, so mail of {} leaves unsigned until the administrators of {} start it",
+        signer.service,
+        domains.join(", "),
+        node.config.node
+    ))
+}
+
 /// Whether what signs runs.
 async fn signs(node: &NodeRef) -> bool {
     let Some(signer) = &node.config.signer else { return false };
-    let state = node.services.state(&signer.service).await;
-    state.is_ok_and(|state| state.activity == Activity::Running)
+    let state = tokio::time::timeout(LIMIT, node.services.state(&signer.service)).await;
+    state.is_ok_and(|state| state.is_ok_and(|state| state.activity == Activity::Running))
 }
 
 /// Whether DNS has a key.

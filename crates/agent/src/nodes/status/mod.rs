@@ -17,7 +17,7 @@ use orocloud_protocol::{CallError, NodeName};
 use super::NodeRef;
 use super::actions::maintenance;
 use super::mail::Configurations;
-use super::services;
+use super::{mail_dns, services};
 use crate::engines::postgres::Server;
 use crate::engines::{haproxy, nginx, php_fpm, postfix};
 use crate::environment::{Database, LoadBalancer, Postfix, Web};
@@ -230,6 +230,15 @@ impl Board<'_> {
     }
 
     async fn mail(&self, config: &Postfix) -> Vec<StatusRow> {
+        let (mut rows, unsigned) = tokio::join!(self.relays(config), mail_dns::unsigned(self.node));
+        rows.extend(unsigned.map(|trouble| {
+            // Who starts it has an account on the node; here it can be seen what it comes to.
+            self.row("signer", Health::Warning, trouble, Some("orocloud-cli smtp:dns".to_owned()))
+        }));
+        rows
+    }
+
+    async fn relays(&self, config: &Postfix) -> Vec<StatusRow> {
         if let Some(trouble) = self.trouble(&config.service).await {
             return vec![self.row("mail", Health::Down, trouble, self.logs("postfix"))];
         }
