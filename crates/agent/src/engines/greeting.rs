@@ -72,7 +72,8 @@ pub async fn look(target: &Target, limit: Duration) -> Look {
     worst
 }
 
-async fn look_at(address: SocketAddr, limit: Duration) -> Look {
+/// Looks at one address, in the clear.
+pub async fn look_at(address: SocketAddr, limit: Duration) -> Look {
     let mut stream = match timeout(limit, TcpStream::connect(address)).await {
         Ok(Ok(stream)) => stream,
         Ok(Err(error)) if error.kind() == std::io::ErrorKind::TimedOut => {

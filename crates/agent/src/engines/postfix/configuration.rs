@@ -82,6 +82,11 @@ fn destinations(relays: &[&Relay]) -> String {
     relays.iter().map(|relay| destination(relay)).collect::<Vec<_>>().join(", ")
 }
 
+/// What a process greets with that works by the configuration of this folder.
+pub fn mark(folder: &Path) -> String {
+    folder.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default()
+}
+
 /// What follows `main.cf` as the machine's administrator wrote it.
 pub fn main_cf(desired: &Desired, kind: EnvironmentType, folder: &Path) -> String {
     let relays = desired.in_order();
@@ -112,6 +117,8 @@ pub fn main_cf(desired: &Desired, kind: EnvironmentType, folder: &Path) -> Strin
         // Else all mail stays with the second relay when the first is back.
         "smtp_connection_cache_on_demand = no".to_owned(),
         "smtp_tls_connection_reuse = no".to_owned(),
+        // Told to read its configuration anew, Postfix goes on for a moment by processes that know the old one.
+        format!("smtpd_banner = $myhostname ESMTP {}", mark(folder)),
     ];
     for transport in ["relay_transport", "local_transport", "virtual_transport"] {
         lines.push(format!("{transport} = $default_transport"));
@@ -184,6 +191,7 @@ mod tests {
             let text = main_cf(&desired, kind, folder);
             assert_eq!((value(&text, "default_transport"), value(&text, "relayhost")), (default, relayhost));
             assert_eq!(value(&text, "smtp_tls_security_level"), "secure");
+            assert!(value(&text, "smtpd_banner").ends_with(&mark(folder)), "{text}");
             let maps = maps(&desired, folder);
             let transport = &maps[2].entries;
             assert_eq!(transport.len(), keys, "{transport:?}");

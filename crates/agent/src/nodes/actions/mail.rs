@@ -1,5 +1,6 @@
 //! Mail on a mail node: a relay tried, a configuration made beside the one that holds, switched to and watched.
 
+use std::path::Path;
 use std::time::Duration;
 
 use lettre::Address;
@@ -12,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{Action, ActionContext, carry_out, mail_follow, mail_send};
 use crate::engines::postfix::{self, configuration, log, submission};
-use crate::engines::relay;
+use crate::engines::{greeting, relay};
 use crate::environment::Postfix;
 use crate::mail_settings::{Desired, Relay};
 use crate::nodes::NodeRef;
@@ -300,6 +301,7 @@ pub(in crate::nodes) async fn watch(
         pause(cancel, until, "did not say that it has read its configuration").await?;
     }
     let hello = node.config.environment.full_name(&node.config.node);
+    until_greeted(cancel, postfix, &complains).await?;
     // Its parts begin when they are needed: one message is taken as far as its recipient. One that cannot begin says so in
     // the log long before anybody has waited enough for it.
     loop {
@@ -318,6 +320,35 @@ pub(in crate::nodes) async fn watch(
             Err(why) => pause(cancel, until, &format!("does not take mail: {why}")).await?,
         }
     }
+}
+
+/// Waits until a process greets that works by the configuration that was switched to. It says that it reads it before its
+/// processes know of that, and one that works by the old one would answer as though all were well.
+async fn until_greeted(
+    cancel: &CancellationToken,
+    postfix: &Postfix,
+    complains: impl Fn() -> Result<bool, CallError>,
+) -> Result<(), CallError> {
+    let mark = configuration::mark(Path::new(&Configurations::new(postfix).current()?));
+    let until = Instant::now() + LEAVING_LIMIT;
+    // Where its administrator has it greet otherwise, in master.cf, that is not to be seen.
+    while Instant::now() < until {
+        let looking = greeting::look_at(postfix.listens, LEAVING_LIMIT);
+        tokio::pin!(looking);
+        let seen = loop {
+            tokio::select! {
+                seen = &mut looking => break seen,
+                () = sleep(PAUSE) => { complains()?; }
+                () = cancel.cancelled() => return Err(cancelled()),
+            }
+        };
+        complains()?;
+        if seen.said.contains(&mark) {
+            break;
+        }
+        sleep(PAUSE).await;
+    }
+    Ok(())
 }
 
 async fn pause(cancel: &CancellationToken, until: Instant, what: &str) -> Result<(), CallError> {
