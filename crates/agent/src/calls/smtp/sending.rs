@@ -176,7 +176,9 @@ mod tests {
         };
         let taken = MailSent::Taken { queue_id: "4cPq".into(), took_ms: 7 };
         let refused = MailSent::Failed(
-            CallError::new(ErrorKind::CheckFailed, "127.0.0.1:25 takes no mail from web3").hint("h"),
+            CallError::new(ErrorKind::CheckFailed, "127.0.0.1:25 takes no mail from web3")
+                .because("554 5.7.1 not this one")
+                .hint("h"),
         );
         let mut outputs: Outputs = [&taken, &taken, &refused]
             .iter()
@@ -194,7 +196,7 @@ mod tests {
             (ErrorKind::CheckFailed, "mail from web2, web3, web4 does not arrive")
         );
         for (cause, expected) in
-            error.causes.iter().zip(["by no mail node", "takes no mail", "nothing was sent"])
+            error.causes.iter().zip(["by no mail node", "554 5.7.1 not this one", "nothing was sent"])
         {
             assert!(cause.contains(expected), "{error}");
         }
