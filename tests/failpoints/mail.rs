@@ -158,7 +158,7 @@ fn walk_mail(share: Share) {
 
 #[test]
 fn a_change_of_mail_killed_at_some_points() {
-    walk_mail(Share::OneIn(4));
+    walk_mail(Share::OneIn(8));
 }
 
 #[test]
