@@ -1,7 +1,8 @@
 //! A relay in front of every listening port of a node, so that the node can be cut off or be gone.
 //!
 //! *Cut*: no byte passes and nothing is reset or closed; connections, new ones too, just hang, and go on when the
-//! node is healed. *Closed*: connections are reset and new ones refused, as those of a host without programs.
+//! node is healed. *Dying*, then *dead*: what the node said while it lived still arrives, then connections are reset and
+//! new ones refused. *Closed*: the same at once, as with a host without programs.
 
 use std::io::ErrorKind;
 use std::net::SocketAddrV4;
@@ -9,7 +10,7 @@ use std::thread;
 use std::time::Duration;
 
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 
 use crate::error::{Context, Error, Result};
 use crate::hosts::{Addresses, HOSTS, Host};
@@ -21,6 +22,10 @@ pub enum Gate {
     Open,
     /// Pass nothing on, say nothing.
     Cut,
+    /// Its programs are being killed: refuse, and pass on what they say, but no end, for a dead host does not take leave.
+    Dying,
+    /// Pass on what was said already, then refuse.
+    Dead,
     /// Refuse.
     Closed,
 }
@@ -92,7 +97,7 @@ async fn relay(
                 gate.changed().await.map_err(|_| gone())?;
                 listener = Some(open);
             }
-            (Gate::Closed, open) => {
+            (Gate::Dying | Gate::Dead | Gate::Closed, open) => {
                 drop(open);
                 gate.changed().await.map_err(|_| gone())?;
             }
@@ -118,10 +123,15 @@ async fn connection(client: TcpStream, real: SocketAddrV4, mut gate: watch::Rece
         reset_on_close(&client);
         return;
     };
-    let mut closing = gate.clone();
+    let (mut closing, mut dying) = (gate.clone(), gate.clone());
+    let all_said = Notify::new();
     let end = tokio::select! {
-        end = carry(&client, &program, &gate) => end,
+        end = carry(&client, &program, &gate, &all_said) => end,
         _ = closing.wait_for(|gate| *gate == Gate::Closed) => Err(gone()),
+        () = async {
+            let _ = dying.wait_for(|gate| *gate == Gate::Dead).await;
+            all_said.notified().await;
+        } => Err(gone()),
     };
     if end.is_err() {
         // Both sides see a reset rather than an orderly end.
@@ -130,16 +140,35 @@ async fn connection(client: TcpStream, real: SocketAddrV4, mut gate: watch::Rece
     }
 }
 
-/// Both directions, until each has ended or one has failed.
-async fn carry(client: &TcpStream, program: &TcpStream, gate: &watch::Receiver<Gate>) -> Result<()> {
+/// Both directions, until each has ended or one has failed; tells when the program has said all.
+async fn carry(
+    client: &TcpStream,
+    program: &TcpStream,
+    gate: &watch::Receiver<Gate>,
+    all_said: &Notify,
+) -> Result<()> {
     client.set_nodelay(true)?;
     program.set_nodelay(true)?;
-    tokio::try_join!(pump(client, program, gate.clone()), pump(program, client, gate.clone())).map(drop)
+    let said = async {
+        let end = pump(program, client, gate.clone()).await;
+        all_said.notify_one();
+        end
+    };
+    // What was said before a death is carried before anybody notices that nothing can be heard any more.
+    let heard = async {
+        let end = pump(client, program, gate.clone()).await;
+        let dies = matches!(*gate.borrow(), Gate::Dying | Gate::Dead);
+        if dies { std::future::pending().await } else { end }
+    };
+    tokio::try_join!(said, heard).map(drop)
 }
 
 /// Waits until bytes may pass.
 async fn open(gate: &mut watch::Receiver<Gate>) -> Result<()> {
-    gate.wait_for(|gate| *gate == Gate::Open).await.map(drop).map_err(|_| gone())
+    gate.wait_for(|gate| matches!(gate, Gate::Open | Gate::Dying | Gate::Dead))
+        .await
+        .map(drop)
+        .map_err(|_| gone())
 }
 
 /// Copies one direction. The gate is asked before every read and every write; what was read when the gate is cut is
@@ -168,9 +197,12 @@ async fn pump(from: &TcpStream, to: &TcpStream, mut gate: watch::Receiver<Gate>)
             }
         }
         if length == 0 {
-            open(&mut gate).await?;
-            // The other direction may go on.
-            let _ = rustix::net::shutdown(to, rustix::net::Shutdown::Write);
+            let now =
+                *gate.wait_for(|gate| matches!(gate, Gate::Open | Gate::Dead)).await.map_err(|_| gone())?;
+            if now == Gate::Open {
+                // The other direction may go on.
+                let _ = rustix::net::shutdown(to, rustix::net::Shutdown::Write);
+            }
             return Ok(());
         }
     }

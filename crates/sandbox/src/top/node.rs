@@ -112,11 +112,13 @@ impl Node {
         }
     }
 
-    /// SIGKILL to everything; the ports refuse from now on.
+    /// SIGKILL to everything, the ports refuse from now on; what the node said before arrives, unless it was cut off.
     pub fn kill(&mut self, relays: &Relays, reply: Sender<Report>) {
-        relays.set(self.host, Gate::Closed);
+        let (during, after) = if self.cut { (Gate::Closed, Gate::Closed) } else { (Gate::Dying, Gate::Dead) };
         self.cut = false;
+        relays.set(self.host, during);
         self.destroy();
+        relays.set(self.host, after);
         self.settle(State::Killed);
         let _ = reply.send(Report::done());
     }
