@@ -10,6 +10,9 @@ use orocloud_protocol::smtp::RelayTls;
 
 use crate::mail_settings::{Desired, Relay};
 
+/// Where mail waits that may leave and cannot yet.
+const NO_RELAY: &str = "retry:no SMTP relay is set";
+
 /// A map that Postfix looks keys up in.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Map {
@@ -51,13 +54,14 @@ pub fn maps(desired: &Desired, folder: &Path) -> Vec<Map> {
         Some((destination(relay), format!("{user}:{}", password.expose())))
     };
     let mut transport = Vec::new();
-    if !relays.is_empty() {
-        let value = format!("smtp:{}", destinations(&relays));
-        for domain in desired.listed().iter().flatten() {
-            for form in forms(domain.as_str()) {
-                transport.push((form.clone(), value.clone()));
-                transport.push((format!(".{form}"), value.clone()));
-            }
+    let value = match relays.is_empty() {
+        true => NO_RELAY.to_owned(),
+        false => format!("smtp:{}", destinations(&relays)),
+    };
+    for domain in desired.listed().iter().flatten() {
+        for form in forms(domain.as_str()) {
+            transport.push((form.clone(), value.clone()));
+            transport.push((format!(".{form}"), value.clone()));
         }
     }
     vec![
@@ -93,7 +97,7 @@ pub fn main_cf(desired: &Desired, kind: EnvironmentType, folder: &Path) -> Strin
     let at = |file: &str| format!("texthash:{}", folder.join(file).display());
     let all = desired.recipients(kind).all;
     let (default, relayhost) = match (relays.is_empty(), all) {
-        (true, true) => ("retry:no SMTP relay is set", String::new()),
+        (true, true) => (NO_RELAY, String::new()),
         (false, true) => ("smtp", destinations(&relays)),
         (_, false) => ("discard:outside-whitelist", String::new()),
     };
@@ -102,6 +106,10 @@ pub fn main_cf(desired: &Desired, kind: EnvironmentType, folder: &Path) -> Strin
         "# From here on by orocloud-agent; see orocloud-cli smtp:show".to_owned(),
         format!("default_transport = {default}"),
         format!("relayhost = {relayhost}"),
+        // Nobody's own rule leads around the relays and the whitelist.
+        "sender_dependent_default_transport_maps =".to_owned(),
+        "sender_dependent_relayhost_maps =".to_owned(),
+        "smtp_fallback_relay =".to_owned(),
         // Without a relay mail waits here: the application is not told to try again.
         "smtpd_reject_unlisted_recipient = no".to_owned(),
         format!("transport_maps = {}", at("transport")),
@@ -169,7 +177,14 @@ mod tests {
         };
         let hosts = "[a.example]:25, [b.example]:587";
         for (desired, kind, default, relayhost, keys) in [
-            (with(&[], None), EnvironmentType::Prod, "retry:no SMTP relay is set", "", 0),
+            (with(&[], None), EnvironmentType::Prod, NO_RELAY, "", 0),
+            (
+                with(&[], Some(vec!["shop.example"])),
+                EnvironmentType::Prod,
+                "discard:outside-whitelist",
+                "",
+                2,
+            ),
             (with(&two, None), EnvironmentType::Prod, "smtp", hosts, 0),
             (with(&two, None), EnvironmentType::Stag, "discard:outside-whitelist", "", 0),
             (
@@ -195,7 +210,8 @@ mod tests {
             let maps = maps(&desired, folder);
             let transport = &maps[2].entries;
             assert_eq!(transport.len(), keys, "{transport:?}");
-            assert!(transport.iter().all(|(_, value)| *value == format!("smtp:{hosts}")));
+            let way = if desired.relays.is_empty() { NO_RELAY.to_owned() } else { format!("smtp:{hosts}") };
+            assert!(transport.iter().all(|(_, value)| *value == way), "{transport:?}");
         }
         let desired = with(&two, Some(vec!["BÜCHER.example"]));
         let keys: Vec<String> =
