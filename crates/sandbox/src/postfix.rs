@@ -134,6 +134,12 @@ enable_long_queue_ids = yes
 # Patience for a sandbox.
 smtp_connect_timeout = 10s
 smtp_helo_timeout = 10s
+smtp_starttls_timeout = 10s
+smtp_mail_timeout = 10s
+smtp_rcpt_timeout = 10s
+smtp_data_init_timeout = 10s
+smtp_data_xfer_timeout = 30s
+smtp_data_done_timeout = 30s
 minimal_backoff_time = 1s
 maximal_backoff_time = 2s
 queue_run_delay = 1s
@@ -147,13 +153,16 @@ service_throttle_time = 1s
     )
 }
 
+/// A message that is to be tried again before the process of its last attempt has let go of it goes back to those that come
+/// in, for a minute, and these are looked at when one more comes or `qmgr` is woken: with Debian's 300 s it waits for so long.
+/// Who tries again after a second, as here, meets that.
 fn master_cf(blueprint: &Blueprint, host: &Host) -> String {
     let listens = blueprint.addresses.real_port(host, SMTP_PORT);
     format!(
         "{listens} inet n - n - - smtpd
 pickup    unix  n - n 60   1 pickup
 cleanup   unix  n - n -    0 cleanup
-qmgr      unix  n - n 300  1 qmgr
+qmgr      unix  n - n 1    1 qmgr
 tlsmgr    unix  - - n 1000? 1 tlsmgr
 rewrite   unix  - - n -    - trivial-rewrite
 bounce    unix  - - n -    0 bounce
