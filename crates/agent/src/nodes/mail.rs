@@ -18,7 +18,7 @@ use orocloud_protocol::{CallError, CallId, EnvironmentType, NodeName};
 use super::mail_log::Ledger;
 use super::{NodeRef, mail_dns};
 use crate::app_config;
-use crate::engines::postfix::configuration::{authority_file, main_cf, maps};
+use crate::engines::postfix::configuration::{authority_file, before_main_cf, main_cf, maps};
 use crate::engines::{opendkim, postfix};
 use crate::environment::{Postfix, Signer};
 use crate::mail_settings::{Desired, FORMAT};
@@ -134,7 +134,8 @@ impl<'a> Configurations<'a> {
             let path = self.postfix.base.join(file);
             fs::read_to_string(&path).map_err(|error| failed(&path, "read", &error))
         };
-        let mut main = base("main.cf")?;
+        let own = base("main.cf")?;
+        let mut main = before_main_cf(&own) + &own;
         if !main.ends_with('\n') {
             main.push('\n');
         }

@@ -91,6 +91,18 @@ pub fn mark(folder: &Path) -> String {
     folder.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default()
 }
 
+/// What precedes `main.cf` as the machine's administrator wrote it: it holds unless they say otherwise.
+pub fn before_main_cf(base: &str) -> String {
+    // Postfix gives a TLS handshake as long as RFC 5321 gives the answer to a command, which may hang on other servers: 300 s.
+    // A handshake hangs on nobody, and a message whose relay is stuck in one goes to the next so much sooner.
+    const LIMITS: [(&str, &str); 1] = [("smtp_starttls_timeout", "30s")];
+    let is_said = |name: &str| {
+        base.lines().any(|line| line.split_once('=').is_some_and(|(said, _)| said.trim_end() == name))
+    };
+    let unsaid = LIMITS.iter().filter(|(name, _)| !is_said(name));
+    unsaid.map(|(name, value)| format!("{name} = {value}\n")).collect()
+}
+
 /// What follows `main.cf` as the machine's administrator wrote it.
 pub fn main_cf(desired: &Desired, kind: EnvironmentType, folder: &Path) -> String {
     let relays = desired.in_order();
@@ -218,6 +230,20 @@ mod tests {
             maps(&desired, folder)[2].entries.iter().map(|(key, _)| key.clone()).collect();
         let ascii = "xn--bcher-kva.example";
         assert_eq!(keys, [ascii, ".xn--bcher-kva.example", "bücher.example", ".bücher.example"]);
+    }
+
+    #[test]
+    fn a_handshake_has_a_limit_of_ours_unless_the_administrator_gives_it_one() {
+        let ours = "smtp_starttls_timeout = 30s\n";
+        for (base, expected) in [
+            ("", ours),
+            ("myhostname = mail1.example\n", ours),
+            ("# smtp_starttls_timeout = 5s\n", ours),
+            ("smtp_starttls_timeout = 5s\n", ""),
+            ("smtp_starttls_timeout=5s", ""),
+        ] {
+            assert_eq!(before_main_cf(base), expected, "{base}");
+        }
     }
 
     #[test]
