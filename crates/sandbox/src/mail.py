@@ -3,8 +3,9 @@
 Each message becomes one JSON file in FOLDER/received: who sent it to whom, and its text; beside it lies a file that ends in
 `.acknowledged` once the sender has been told. While they are there,
 `FOLDER/refuse` holds an answer, such as `451 4.3.0 not now`, that every message gets;
-`FOLDER/fail` a stage and an answer, such as `rcpt 451 4.3.0 not now`, or `drop` in its place, which ends the connection;
-stages are `greeting`, `mail`, `rcpt`, `data`, and `taken`, when the message is kept already;
+`FOLDER/fail` a stage and an answer, such as `rcpt 451 4.3.0 not now`, or in its place `drop`, which ends the connection, or
+`stall`, which lets the sender wait until they leave; stages are `greeting`, `ehlo`, `starttls`, `auth`, `mail`, `rcpt`, `data`,
+`dot`, when the message is there and not kept, and `taken`, when it is kept already;
 `FOLDER/delay` seconds between keeping a message and saying so.
 """
 
@@ -16,7 +17,11 @@ import logging
 import os
 import ssl
 
+from aiosmtpd import smtp
 from aiosmtpd.smtp import SMTP, AuthResult, LoginPassword
+
+# As other servers do. Postfix says it when EHLO has failed, and must not get a refusal for good.
+smtp.ALLOWED_BEFORE_STARTTLS = {*smtp.ALLOWED_BEFORE_STARTTLS, "HELO"}
 
 
 class Keeper:
@@ -37,6 +42,9 @@ class Keeper:
         refusal = self.order("refuse")
         if refusal:
             return refusal
+        if await server.fails("dot"):
+            server.said = True
+            return "451 4.3.0 said already"
         path = os.path.join(self.received, f"{next(self.numbers):04}.json")
         with open(path + ".new", "w") as file:
             json.dump(
@@ -60,6 +68,8 @@ class Keeper:
 class Conversation(SMTP):
     greeted = False
     kept = None
+    # The answer to what is read has been given already.
+    said = False
 
     async def fails(self, stage):
         wanted, _, answer = self.event_handler.order("fail").partition(" ")
@@ -67,6 +77,9 @@ class Conversation(SMTP):
             return False
         if answer == "drop":
             self.transport.abort()
+        elif answer == "stall":
+            # Ended with the connection.
+            await asyncio.Event().wait()
         else:
             await super().push(answer)
             if stage == "greeting":
@@ -78,6 +91,9 @@ class Conversation(SMTP):
             self.greeted = True
             if await self.fails("greeting"):
                 return
+        if self.said:
+            self.said = False
+            return
         if self.kept and await self.fails("taken"):
             self.kept = None
             return
@@ -85,6 +101,22 @@ class Conversation(SMTP):
         if self.kept:
             with open(self.kept + ".acknowledged", "w"):
                 self.kept = None
+
+    async def smtp_EHLO(self, arg):
+        if not await self.fails("ehlo"):
+            await super().smtp_EHLO(arg)
+
+    async def smtp_HELO(self, arg):
+        if not await self.fails("ehlo"):
+            await super().smtp_HELO(arg)
+
+    async def smtp_STARTTLS(self, arg):
+        if not await self.fails("starttls"):
+            await super().smtp_STARTTLS(arg)
+
+    async def smtp_AUTH(self, arg):
+        if not await self.fails("auth"):
+            await super().smtp_AUTH(arg)
 
     async def smtp_MAIL(self, arg):
         if not await self.fails("mail"):
