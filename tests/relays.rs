@@ -150,10 +150,11 @@ fn mail_goes_by_the_best_relay_that_answers() {
     assert_eq!(twice, ["twice@shop"]);
 
     silent(&shop);
+    stalling(&shop);
 
     // What became of messages is known also to an agent that was started anew.
     let all = taken(&shop).len();
-    assert_eq!(all, 7 + orders.len());
+    assert_eq!(all, 11 + orders.len());
     wait_for("all to be told", || history(&shop, &[])["total"] == all);
     let counts = shown(&shop)["counts"]["hour"].clone();
     assert_eq!((&counts["sent"], &counts["dropped"]), (&all.into(), &0.into()), "{counts}");
@@ -194,6 +195,38 @@ fn silent(shop: &Shop) {
     relay.start().expect("it goes on");
     wait_for("the relay to be brought forward", || is_back(false));
     is_taken_by(shop, "forward@shop", "relay1");
+}
+
+/// A relay that greets and then lets messages wait is put back when some have, and has its turn again once it does not.
+fn stalling(shop: &Shop) {
+    let relay = shop.sandbox.node("relay1").expect("a server");
+    let unread = shop.node_dir("mail1").join("state/postfix/config/unread");
+    let is_back = |back| shown(shop)["relays"][0]["put_back"].is_object() == back && !unread.exists();
+    let fail = shop.node_dir("relay1").join("mail/fail");
+    fs::write(&fail, "mail stall").expect("an order");
+    let ids = ["wait1@shop", "wait2@shop"].map(str::to_owned);
+    shop.sandbox.submit(SENDER, "ann@example.com", &ids).expect("Postfix takes them");
+    wait_for("the relay that lets messages wait to be put back", || is_back(true));
+    // They were passed on when Postfix's patience was over.
+    let expected = HashMap::from([("relay2", (1, 1))]);
+    wait_for("what waited", || ids.iter().all(|id| taken(shop).get(id) == Some(&expected)));
+    let relays = shown(shop)["relays"].clone();
+    let back = &relays[0]["put_back"];
+    assert!(back["why"].as_str().is_some_and(|why| why.contains("timed out while sending MAIL")), "{relays}");
+    assert!(back["not_before"].is_string() && relays[1]["put_back"].is_null(), "{relays}");
+    // Its pause is over after 10 s, and it still lets the agent wait when that tries it.
+    let until: jiff::Timestamp = back["not_before"].as_str().expect("a moment").parse().expect("a moment");
+    wait_for("the end of its pause", || jiff::Timestamp::now() > until);
+    let place = postfix_log(shop).len();
+    is_taken_by(shop, "straight@shop", "relay2");
+    let log = postfix_log(shop).split_off(place);
+    assert!(!log.contains(&format!("[{}]", relay.address())), "it was asked first: {log}");
+    let table = shop.cli("viewer", ["smtp:show"]).succeeds();
+    assert!(table.stdout.contains("stalls, put back since"), "{table:#?}");
+
+    fs::remove_file(&fail).expect("no order any more");
+    wait_for("the relay to have its turn again", || is_back(false));
+    is_taken_by(shop, "moves@shop", "relay1");
 }
 
 /// Numbers that look random (SplitMix64), by a seed that a failure prints.

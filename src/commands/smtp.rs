@@ -319,9 +319,14 @@ fn show_relays(ui: &mut Ui, relays: &[RelayInfo]) -> std::io::Result<()> {
 fn state_of(relay: &RelayInfo, local: &TimeZone) -> String {
     let state = relay.seen.as_ref().map(|seen| seen.state.as_str()).unwrap_or_default();
     match &relay.put_back {
-        Some(PutBack { since, why }) => {
+        Some(PutBack { since, why, not_before: None }) => {
             let since = moment::in_words(*since, local);
             format!("{state}, put back since {since}: {why}").trim_start_matches(", ").to_owned()
+        }
+        // It greets, which is not what matters here.
+        Some(PutBack { since, why, not_before: Some(not_before) }) => {
+            let [since, again] = [since, not_before].map(|at| moment::in_words(*at, local));
+            format!("stalls, put back since {since}, again from {again}: {why}")
         }
         None => state.to_owned(),
     }

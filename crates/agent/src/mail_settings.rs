@@ -1,7 +1,7 @@
 //! What is to hold about mail: the upstream relays and the rule for recipients, as one document on the mail node, and
 //! what a change makes of it.
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use orocloud_protocol::node::{MailChange, RelayChange, SigningKey};
 use orocloud_protocol::smtp::{PutBack, Recipients, RelayInfo, RelayTls, WhitelistChange};
 use orocloud_protocol::{
@@ -41,6 +41,9 @@ pub struct Desired {
     /// Relays that are silent and come behind all others, whatever their priority; set by the agent of the mail node.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub silent: Vec<SilentRelay>,
+    /// Relays that greet and then let messages wait; set by the agent of the mail node.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub stalled: Vec<StalledRelay>,
 }
 
 /// A relay that lets whoever connects wait.
@@ -53,6 +56,33 @@ pub struct SilentRelay {
     pub since: Timestamp,
     /// What was waited for in vain.
     pub why: String,
+}
+
+/// A relay that greets and then lets messages wait. It comes behind all others for a while, and then has its turn again: only
+/// a message shows whether it takes any.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct StalledRelay {
+    /// Which.
+    pub name: RelayName,
+    /// Since when it has let messages wait.
+    pub since: Timestamp,
+    /// What was last waited for.
+    pub what: String,
+    /// How long it comes behind all others, in seconds.
+    pub pause: u32,
+    /// When it was put back, or got its turn again.
+    pub at: Timestamp,
+    /// Whether it is put back.
+    pub is_back: bool,
+}
+
+impl StalledRelay {
+    /// When the pause is over.
+    pub fn until(&self) -> Timestamp {
+        let pause = SignedDuration::from_secs(i64::from(self.pause));
+        self.at.checked_add(pause).unwrap_or(Timestamp::MAX)
+    }
 }
 
 /// An upstream relay.
@@ -79,6 +109,10 @@ pub struct Relay {
     pub probe_from: Option<MailAddress>,
     /// The recipient that it is tried with.
     pub probe_to: Option<MailAddress>,
+    /// Since when it counts that messages wait for it: what Postfix's log tells of earlier is about other settings. Absent
+    /// until the agent of the mail node has seen it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub counted_since: Option<Timestamp>,
 }
 
 impl Default for Desired {
@@ -90,6 +124,7 @@ impl Default for Desired {
             signing: Vec::new(),
             application: None,
             silent: Vec::new(),
+            stalled: Vec::new(),
         }
     }
 }
@@ -102,25 +137,41 @@ impl Desired {
         relays
     }
 
-    /// The relays in the order in which mail tries them: silent ones come last.
+    /// The relays in the order in which mail tries them: those that let it wait come last.
     pub fn in_order(&self) -> Vec<&Relay> {
         let mut relays = self.by_priority();
-        relays.sort_by_key(|relay| self.silence_of(&relay.name).is_some());
+        relays.sort_by_key(|relay| self.lets_wait(&relay.name));
         relays
+    }
+
+    fn lets_wait(&self, name: &RelayName) -> bool {
+        self.silence_of(name).is_some() || self.stall_of(name).is_some()
     }
 
     fn silence_of(&self, name: &RelayName) -> Option<&SilentRelay> {
         self.silent.iter().find(|silent| silent.name == *name)
     }
 
+    /// How a relay lets messages wait that comes behind all others for it.
+    pub fn stall_of(&self, name: &RelayName) -> Option<&StalledRelay> {
+        self.stalled.iter().find(|stalled| stalled.is_back && stalled.name == *name)
+    }
+
     /// Why a relay comes behind one of less priority; `None` when it does not.
     fn put_back(&self, relay: &Relay) -> Option<PutBack> {
-        let silent = self.silence_of(&relay.name)?;
+        let why = match (self.silence_of(&relay.name), self.stall_of(&relay.name)) {
+            (Some(silent), _) => PutBack { since: silent.since, why: silent.why.clone(), not_before: None },
+            (None, Some(stalled)) => PutBack {
+                since: stalled.since,
+                why: format!("timed out while {}", stalled.what),
+                not_before: Some(stalled.until()),
+            },
+            (None, None) => return None,
+        };
         let by_priority = self.by_priority();
         let mut behind = by_priority.iter().skip_while(|other| other.name != relay.name);
-        // Where all that come behind it are silent too, it has kept its place.
-        let is_back = behind.any(|other| self.silence_of(&other.name).is_none());
-        is_back.then(|| PutBack { since: silent.since, why: silent.why.clone() })
+        // Where all that come behind it let mail wait too, it has kept its place.
+        behind.any(|other| !self.lets_wait(&other.name)).then_some(why)
     }
 
     /// The relay of this name.
@@ -165,6 +216,7 @@ impl Desired {
             MailChange::SetRelay(change) => {
                 // It is tried before it holds.
                 desired.silent.retain(|silent| silent.name != change.name);
+                desired.stalled.retain(|stalled| stalled.name != change.name);
                 let before = desired.relays.iter().position(|relay| relay.name == change.name);
                 let relay = match before {
                     Some(at) => changed(desired.relays.swap_remove(at), change)?,
@@ -177,6 +229,7 @@ impl Desired {
                 desired.relay(name)?;
                 desired.relays.retain(|relay| relay.name != *name);
                 desired.silent.retain(|silent| silent.name != *name);
+                desired.stalled.retain(|stalled| stalled.name != *name);
             }
             MailChange::Whitelist(WhitelistChange::Add(domains)) => {
                 let list = desired.whitelist.get_or_insert_default();
@@ -327,6 +380,7 @@ fn new_relay(change: &RelayChange) -> Result<Relay, CallError> {
         password: change.password.clone(),
         probe_from: change.probe_from.clone(),
         probe_to: change.probe_to.clone(),
+        counted_since: None,
     })
 }
 
@@ -342,6 +396,7 @@ fn changed(before: Relay, change: &RelayChange) -> Result<Relay, CallError> {
         password: change.password.clone().or_else(|| before.password.clone()),
         probe_from: change.probe_from.clone().or_else(|| before.probe_from.clone()),
         probe_to: change.probe_to.clone().or_else(|| before.probe_to.clone()),
+        counted_since: None,
     };
     // Else whoever may set a relay could have its password sent to themselves.
     let told_to =

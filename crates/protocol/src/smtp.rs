@@ -123,7 +123,7 @@ pub struct RelayInfo {
     /// What the mail node saw when it last looked at it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub seen: Option<RelaySeen>,
-    /// It was silent, so mail goes by others first until it greets again.
+    /// It let mail wait, so mail goes by others first.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub put_back: Option<PutBack>,
 }
@@ -169,10 +169,14 @@ impl RelayState {
 /// Why mail goes by others first.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PutBack {
-    /// Since when it is silent.
+    /// Since when it lets mail wait.
     pub since: Timestamp,
     /// What was waited for in vain.
     pub why: String,
+    /// Of one that greets and then lets messages wait: when it gets its turn again at the soonest. Absent of one that is
+    /// silent, which gets it when it greets.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub not_before: Option<Timestamp>,
 }
 
 /// Adds a relay, or changes one. It is tried first, stage by stage.

@@ -18,6 +18,8 @@ use orocloud_protocol::smtp::{RelayTls, Stage, TriedStage};
 /// So long all stages together may take; a person waits.
 pub const LIMIT: Duration = Duration::from_secs(12);
 
+const NO_ANSWER: &str = "no answer within";
+
 /// No longer texts of a server are kept.
 const LONGEST: usize = 300;
 
@@ -51,6 +53,13 @@ pub struct Failed {
     pub said: String,
 }
 
+impl Failed {
+    /// Whether it let us wait.
+    pub fn is_silence(&self) -> bool {
+        self.said.contains(NO_ANSWER)
+    }
+}
+
 /// Tries it, for at most `limit`.
 pub async fn try_stages(target: Target, limit: Duration) -> Result<Vec<TriedStage>, Failed> {
     let stage = Arc::new(Mutex::new(Stage::Dns));
@@ -72,7 +81,7 @@ pub async fn try_stages(target: Target, limit: Duration) -> Result<Vec<TriedStag
 }
 
 fn no_answer(limit: Duration) -> String {
-    format!("no answer within {} s", limit.as_secs())
+    format!("{NO_ANSWER} {} s", limit.as_secs())
 }
 
 struct Trial<'a> {

@@ -216,6 +216,12 @@ impl<'a> Configurations<'a> {
         Ok(())
     }
 
+    /// Notes in the document that holds what changes nothing of Postfix's configuration.
+    pub fn note(&self, desired: &Desired) -> Result<(), CallError> {
+        let path = self.folder(&self.current()?).join(SETTINGS);
+        orocloud_durable::write_json(&path, desired, 0o600).map_err(|error| failed(&path, "written", &error))
+    }
+
     /// Notes that Postfix has not read a configuration yet, or that it has.
     pub fn set_unread(&self, name: &str, unread: bool) -> Result<(), CallError> {
         let path = self.folder(name).join(UNREAD);

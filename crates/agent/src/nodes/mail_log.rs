@@ -11,7 +11,7 @@ use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 use orocloud_protocol::CallError;
 
-pub use ledger::Ledger;
+pub use ledger::{Ledger, Patience, Stall};
 
 use super::logs::chain::{Chain, Identity, LogFile, Packing, modified};
 use super::logs::entry::Source;

@@ -2,17 +2,20 @@
 //! of them: one that takes connections and says nothing delays every message by minutes. So the agent of the mail node
 //! looks at them, and lets Postfix ask a silent one last until it greets again.
 
+mod stalls;
+
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use jiff::Timestamp;
 use orocloud_protocol::smtp::{RelayInfo, RelaySeen, RelayState, RelayTls};
-use orocloud_protocol::{CallError, MailHost, RelayName};
+use orocloud_protocol::{CallError, MailAddress, MailHost, RelayName};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
+use self::stalls::Circumstances;
 use super::NodeRef;
 use super::actions::mail::{hurry, watch as follow};
 use super::mail::Configurations;
@@ -191,13 +194,26 @@ async fn round(
     node.relays.follow(&desired);
     look(node, &desired, limit).await;
     // What Postfix wrote is read while it is there.
-    node.mail_log.read(&postfix.log, |_| ()).await?;
+    let relays = desired.infos();
+    let patience = node.mail_log.read(&postfix.log, move |ledger| ledger.patience(&relays)).await?;
+    let still = still_stalled(node, &desired).await;
     let silent = node.relays.silent();
     // A step of an operation has the word; the next round does what is still to be done.
     let Ok(_turn) = TURN.try_lock() else { return Ok(()) };
     let desired = configurations.desired()?;
-    let wanted = Desired { silent, ..desired.clone() };
+    let circumstances = Circumstances {
+        patience: &patience,
+        still: &still,
+        now: Timestamp::now(),
+        // Seconds: some looks may go wrong meanwhile.
+        shortest: u32::from(postfix.look_every.get()) * 2,
+    };
+    let judged = stalls::judged(&desired, &circumstances);
+    let wanted = Desired { silent, ..judged.clone() };
     let has_order = order(&wanted) == order(&desired);
+    if has_order && judged != desired {
+        configurations.note(&Desired { silent: desired.silent.clone(), ..judged })?;
+    }
     if (has_order && !configurations.is_unread()?) || Instant::now() < *not_before {
         return Ok(());
     }
@@ -218,6 +234,17 @@ async fn round(
             (Some(_), None) => crate::log::line(format!("relay {} greets again", relay.name)),
             _ => {}
         }
+        let is = |desired: &Desired| desired.stall_of(&relay.name).cloned();
+        match (is(&desired), is(&wanted)) {
+            (None, Some(stalled)) => crate::log::line(format!(
+                "relay {} lets messages wait until {} has timed out: it comes last until {:.0}",
+                relay.name,
+                stalled.what,
+                stalled.until()
+            )),
+            (Some(_), None) => crate::log::line(format!("relay {} has its turn again", relay.name)),
+            _ => {}
+        }
     }
     let before = configurations.current()?;
     let outcome = reorder(node, postfix, &configurations, &wanted).await;
@@ -231,21 +258,54 @@ async fn round(
     outcome
 }
 
+/// A relay as it is looked at.
+fn target(node: &NodeRef, relay: &Relay) -> relay::Target {
+    relay::Target {
+        host: relay.host.as_str().to_owned(),
+        port: relay.port,
+        tls: relay.tls,
+        ca: relay.ca.clone(),
+        credentials: None,
+        from: None,
+        to: None,
+        hello: node.config.environment.full_name(&node.config.node),
+    }
+}
+
+/// Those whose pause is over and that let us wait at a stage that can be tried without a message.
+async fn still_stalled(node: &NodeRef, desired: &Desired) -> Vec<RelayName> {
+    let mut tries = JoinSet::new();
+    for relay in &desired.relays {
+        if desired.stall_of(&relay.name).is_none_or(|stalled| stalled.until() > Timestamp::now()) {
+            continue;
+        }
+        let credentials = relay.user.as_ref().zip(relay.password.as_ref());
+        let address = |probe: &Option<MailAddress>| probe.as_ref()?.as_str().parse().ok();
+        let target = relay::Target {
+            credentials: credentials.map(|(user, password)| (user.as_str().to_owned(), password.clone())),
+            from: address(&relay.probe_from),
+            to: address(&relay.probe_to),
+            ..target(node, relay)
+        };
+        let name = relay.name.clone();
+        tries.spawn(async move {
+            let failed = relay::try_stages(target, relay::LIMIT).await.err()?;
+            // One that refuses lets nobody wait.
+            failed.is_silence().then_some(name)
+        });
+    }
+    let mut still = Vec::new();
+    while let Some(tried) = tries.join_next().await {
+        still.extend(tried.ok().flatten());
+    }
+    still
+}
+
 /// Looks at all of them side by side.
 async fn look(node: &NodeRef, desired: &Desired, limit: Duration) {
-    let hello = node.config.environment.full_name(&node.config.node);
     let mut looks = JoinSet::new();
     for relay in desired.relays.clone() {
-        let target = relay::Target {
-            host: relay.host.as_str().to_owned(),
-            port: relay.port,
-            tls: relay.tls,
-            ca: relay.ca.clone(),
-            credentials: None,
-            from: None,
-            to: None,
-            hello: hello.clone(),
-        };
+        let target = target(node, &relay);
         looks.spawn(async move { (relay, twice(&target, limit).await) });
     }
     while let Some(looked) = looks.join_next().await {

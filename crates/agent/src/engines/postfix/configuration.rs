@@ -165,6 +165,7 @@ mod tests {
             password: None,
             probe_from: None,
             probe_to: None,
+            counted_since: None,
         }
     }
 

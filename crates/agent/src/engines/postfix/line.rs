@@ -40,6 +40,13 @@ pub enum Line<'a> {
         /// Why.
         why: &'a str,
     },
+    /// A relay agreed to speak TLS, and then the handshake failed.
+    NoHandshake {
+        /// The relay, `HOST[ADDRESS]:PORT`.
+        relay: &'a str,
+        /// Why.
+        why: &'a str,
+    },
     /// A message waited as long as Postfix lets any wait, and went back.
     Expired {
         /// Postfix's id of it.
@@ -61,6 +68,12 @@ pub fn read(line: &str) -> Option<Line<'_>> {
         && let Some((relay, why)) = rest.split_once(": ")
     {
         return Some(Line::NotReached { relay, why });
+    }
+    if is_client
+        && let Some(rest) = rest.strip_prefix("SSL_connect error to ")
+        && let Some((relay, why)) = rest.split_once(": ")
+    {
+        return Some(Line::NoHandshake { relay, why });
     }
     let (queue_id, rest) = rest.split_once(": ")?;
     if queue_id.is_empty() || !queue_id.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
@@ -97,6 +110,17 @@ fn host(text: &str) -> Option<&str> {
 /// The relay, `HOST[ADDRESS]`, that may have taken a message of which this is said.
 pub fn may_have_taken(said: &str) -> Option<&str> {
     said.contains(MAYBE_TWICE).then(|| host(said)).flatten()
+}
+
+/// What Postfix waited for in vain of a relay that had greeted. One that does not even greet is seen by looks at it.
+pub fn waited_for(said: &str) -> Option<&str> {
+    let (_, what) = said.strip_prefix("conversation with ")?.split_once(" timed out while ")?;
+    (!what.ends_with("initial server greeting")).then_some(what)
+}
+
+/// Whether a handshake failed because the relay let Postfix wait.
+pub fn is_late(why: &str) -> bool {
+    why.ends_with("timed out")
 }
 
 #[cfg(test)]
@@ -137,6 +161,14 @@ mod tests {
                     why: "host 127.18.1.10[127.18.1.10] refused to talk to me: 421 not now",
                 }),
             ),
+            (
+                "smtp[7]: SSL_connect error to 127.18.1.10[127.18.1.10]:2525: Connection timed out",
+                Some(Line::NoHandshake {
+                    relay: "127.18.1.10[127.18.1.10]:2525",
+                    why: "Connection timed out",
+                }),
+            ),
+            ("smtp[7]: 4cPq2k0Yx1z1: Cannot start TLS: handshake failure", None),
             ("qmgr[7]: 4cPq2k0Yx1z1: removed", None),
             ("smtpd[7]: 4cPq2k0Yx1z1: client=x[127.0.0.1]", None),
             ("smtpd[7]: connect from x[127.0.0.1]", None),
@@ -149,6 +181,26 @@ mod tests {
         }
         assert_eq!(read(""), None);
         assert_eq!(read("4cPq2k0Yx1z1: message-id=<a.b@c>"), None);
+    }
+
+    #[test]
+    fn only_a_relay_that_has_greeted_is_waited_for() {
+        for (said, what) in [
+            ("conversation with a[::1] timed out while sending MAIL FROM", Some("sending MAIL FROM")),
+            (
+                "conversation with a[::1] timed out while performing the EHLO handshake",
+                Some("performing the EHLO handshake"),
+            ),
+            ("conversation with a[::1] timed out while receiving the initial server greeting", None),
+            ("lost connection with a[::1] while sending MAIL FROM", None),
+            ("host a[::1] said: 451 conversation with b timed out while sending MAIL FROM", None),
+            ("", None),
+        ] {
+            assert_eq!(waited_for(said), what, "{said}");
+        }
+        for (why, late) in [("Connection timed out", true), ("lost connection", false), ("-1", false)] {
+            assert_eq!(is_late(why), late, "{why}");
+        }
     }
 
     #[test]

@@ -4,9 +4,10 @@
 use std::collections::{BTreeMap, HashMap, VecDeque};
 
 use jiff::Timestamp;
+use orocloud_protocol::RelayName;
 use orocloud_protocol::smtp::{Counts, HistoryAnswer, MailStatus, Outcomes, PastMessage, RelayInfo};
 
-use crate::engines::postfix::line::{Line, may_have_taken, read};
+use crate::engines::postfix::line::{Line, is_late, may_have_taken, read, waited_for};
 use crate::engines::postfix::log::{Attempt, Status};
 use crate::nodes::logs::time::Times;
 
@@ -18,6 +19,9 @@ const RELAYS: usize = 200;
 
 /// No longer texts are kept, in characters.
 const LONGEST: usize = 300;
+
+/// So many of the last times that a relay let Postfix wait are remembered.
+const STALLS: usize = 2;
 
 const HOUR: i64 = 60;
 const DAY: i64 = 24 * HOUR;
@@ -54,6 +58,28 @@ struct Envelope {
 struct Fare {
     taken: Option<(u64, Timestamp)>,
     trouble: Option<(u64, String)>,
+    /// The last ones, the oldest first.
+    stalls: VecDeque<(u64, Stall)>,
+    /// The attempt that the last of them ended, where Postfix says so for each recipient.
+    deferred: Option<(String, Timestamp)>,
+}
+
+/// One time that a relay, having greeted, let Postfix wait until its patience was over.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Stall {
+    /// When it was over.
+    pub at: Timestamp,
+    /// What was waited for.
+    pub what: String,
+}
+
+/// Whether a relay lets messages wait, as far as the log tells.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Patience {
+    /// When it last took a message.
+    pub taken: Option<Timestamp>,
+    /// The last times it let one wait since then, the oldest first.
+    pub stalls: Vec<Stall>,
 }
 
 impl Ledger {
@@ -75,6 +101,15 @@ impl Ledger {
                     self.doubt(queue_id, relay);
                 }
                 self.trouble(host, why);
+                if let Some(what) = waited_for(why) {
+                    self.stall(host, at, what);
+                }
+            }
+            Line::NoHandshake { relay, why } => {
+                self.trouble(relay, &format!("the TLS handshake failed: {why}"));
+                if is_late(why) {
+                    self.stall(relay, at, "performing the TLS handshake");
+                }
             }
             Line::NotReached { relay, why } => self.trouble(relay, why),
             Line::Expired { queue_id } => self.expired(queue_id, at),
@@ -98,7 +133,16 @@ impl Ledger {
                     let number = self.number;
                     self.fare(relay).taken = Some((number, at));
                 }
-                MailStatus::Deferred => self.trouble(relay, said),
+                MailStatus::Deferred => {
+                    self.trouble(relay, said);
+                    let this = (queue_id.to_owned(), at);
+                    if let Some(what) = waited_for(said)
+                        && self.fare(relay).deferred.as_ref() != Some(&this)
+                    {
+                        self.stall(relay, at, what);
+                        self.fare(relay).deferred = Some(this);
+                    }
+                }
                 _ => {}
             }
         }
@@ -195,6 +239,15 @@ impl Ledger {
         self.fare(whom).trouble = Some((number, why));
     }
 
+    fn stall(&mut self, whom: &str, at: Timestamp, what: &str) {
+        let stall = (self.number, Stall { at, what: short(what) });
+        let stalls = &mut self.fare(whom).stalls;
+        stalls.push_back(stall);
+        while stalls.len() > STALLS {
+            stalls.pop_front();
+        }
+    }
+
     fn fare(&mut self, whom: &str) -> &mut Fare {
         if self.relays.len() >= RELAYS && !self.relays.contains_key(whom) {
             // Names that change with every line: none of them is worth more than another.
@@ -240,22 +293,41 @@ impl Ledger {
     /// Fills in when each relay last took a message, and what went wrong with it since.
     pub fn fares(&self, relays: &mut [RelayInfo]) {
         for at in 0..relays.len() {
-            let (host, port) = (relays[at].host.clone(), relays[at].port);
-            let alone = relays.iter().filter(|other| other.host == host).count() == 1;
-            let is_it = |whom: &str| {
-                let rest = whom.strip_prefix(host.as_str()).filter(|rest| rest.starts_with('['));
-                // Where the port is left out, only one relay may be meant.
-                rest.is_some_and(|rest| {
-                    rest.ends_with(&format!("]:{port}")) || (alone && rest.ends_with(']'))
-                })
-            };
-            let fares = || self.relays.iter().filter(|(whom, _)| is_it(whom)).map(|(_, fare)| fare);
-            let taken = fares().filter_map(|fare| fare.taken).max();
-            let trouble = fares().filter_map(|fare| fare.trouble.as_ref()).max();
+            let fares = self.fares_of(&relays[at], relays);
+            let taken = fares.iter().filter_map(|fare| fare.taken).max();
+            let trouble = fares.iter().filter_map(|fare| fare.trouble.as_ref()).max();
             let since = taken.map_or(0, |(number, _)| number);
             relays[at].last_taken = taken.map(|(_, at)| at);
             relays[at].trouble = trouble.filter(|(number, _)| *number > since).map(|(_, why)| why.clone());
         }
+    }
+
+    /// Which of the relays let messages wait.
+    pub fn patience(&self, relays: &[RelayInfo]) -> HashMap<RelayName, Patience> {
+        let of = |relay: &RelayInfo| {
+            let fares = self.fares_of(relay, relays);
+            let taken = fares.iter().filter_map(|fare| fare.taken).max();
+            let since = taken.map_or(0, |(number, _)| number);
+            let all = fares.iter().flat_map(|fare| &fare.stalls);
+            let mut stalls: Vec<&(u64, Stall)> = all.filter(|(number, _)| *number > since).collect();
+            stalls.sort_by_key(|(number, _)| *number);
+            let stalls = stalls.into_iter().map(|(_, stall)| stall.clone()).collect();
+            (relay.name.clone(), Patience { taken: taken.map(|(_, at)| at), stalls })
+        };
+        relays.iter().map(of).collect()
+    }
+
+    /// What was told of one of these relays.
+    fn fares_of(&self, relay: &RelayInfo, relays: &[RelayInfo]) -> Vec<&Fare> {
+        let alone = relays.iter().filter(|other| other.host == relay.host).count() == 1;
+        let is_it = |whom: &str| {
+            let rest = whom.strip_prefix(relay.host.as_str()).filter(|rest| rest.starts_with('['));
+            // Where the port is left out, only one relay may be meant.
+            rest.is_some_and(|rest| {
+                rest.ends_with(&format!("]:{}", relay.port)) || (alone && rest.ends_with(']'))
+            })
+        };
+        self.relays.iter().filter(|(whom, _)| is_it(whom)).map(|(_, fare)| fare).collect()
     }
 }
 
@@ -423,5 +495,49 @@ mod tests {
         assert!(relays[2].trouble.as_ref().is_some_and(|why| why.contains("451 later")));
         told(&[refused("21:20:02"), sent("21:20:02")]).fares(&mut relays);
         assert_eq!(relays[0].trouble, None, "it takes messages again");
+    }
+
+    #[test]
+    fn what_a_relay_lets_wait_counts_until_it_takes_a_message() {
+        let relay = |name: &str, host: &str| RelayInfo {
+            name: name.parse().unwrap(),
+            host: host.parse().unwrap(),
+            port: 2525,
+            tls: RelayTls::None,
+            own_authority: false,
+            priority: 10,
+            user: None,
+            last_taken: None,
+            trouble: None,
+            seen: None,
+            put_back: None,
+        };
+        let relays = [relay("one", "127.18.1.10"), relay("other", "127.18.1.11")];
+        let late = "conversation with 127.18.1.10[127.18.1.10] timed out while sending MAIL FROM";
+        let passed = |time| line(time, "smtp", &format!("A1: {late}"));
+        let last = |time, to| ended(time, "A1", to, RELAY, "deferred", late);
+        let sent = |time| ended(time, "A1", "a@b.c", RELAY, "sent", "250 ok");
+        let handshake =
+            |time| line(time, "smtp", &format!("SSL_connect error to {RELAY}: Connection timed out"));
+        for (lines, stalls) in [
+            (vec![], 0),
+            (vec![passed("21:00:01")], 1),
+            (vec![passed("21:00:01"), passed("21:00:02")], 2),
+            (vec![passed("21:00:01"), handshake("21:00:02"), last("21:00:03", "a@b.c")], 2),
+            (vec![passed("21:00:01"), sent("21:00:01")], 0),
+            (vec![passed("21:00:01"), sent("21:00:01"), handshake("21:00:02")], 1),
+            // One attempt, told for each recipient; then another one.
+            (vec![last("21:00:01", "a@b.c"), last("21:00:01", "b@b.c")], 1),
+            (vec![last("21:00:01", "a@b.c"), last("21:00:09", "a@b.c")], 2),
+            // It refuses, or ends the connection: the next one is asked at once.
+            (vec![ended("21:00:01", "A1", "a@b.c", RELAY, "deferred", "451 later")], 0),
+            (vec![line("21:00:01", "smtp", &format!("SSL_connect error to {RELAY}: lost connection"))], 0),
+        ] {
+            let patience = told(&lines).patience(&relays);
+            let of = |name: &str| patience[&name.parse::<RelayName>().unwrap()].stalls.len();
+            let fares = told(&lines).relays.values().map(|fare| fare.stalls.len()).max().unwrap_or(0);
+            assert!(fares <= STALLS);
+            assert_eq!((of("one").min(2), of("other")), (stalls, 0), "{lines:#?}");
+        }
     }
 }

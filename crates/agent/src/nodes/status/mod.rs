@@ -264,7 +264,7 @@ impl Board<'_> {
         let mut detail = format!("Postfix runs, {count}, {waits}");
         let mut is_back = false;
         for relay in &relays {
-            if let Some(PutBack { since, why }) = &relay.put_back {
+            if let Some(PutBack { since, why, .. }) = &relay.put_back {
                 is_back = true;
                 let since = since.strftime("%Y-%m-%d %H:%M UTC");
                 detail.push_str(&format!("; {} is put back since {since}: {why}", relay.name));
