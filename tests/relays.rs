@@ -112,6 +112,7 @@ fn mail_goes_by_the_best_relay_that_answers() {
         "auth drop",
         "mail 451 4.3.0 not now",
         "mail drop",
+        "mail 530 5.7.0 Authentication required",
         "rcpt 450 4.2.0 not now",
         "rcpt drop",
         "data 451 4.3.0 not now",

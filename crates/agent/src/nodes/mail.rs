@@ -18,7 +18,9 @@ use orocloud_protocol::{CallError, CallId, EnvironmentType, NodeName};
 use super::mail_log::Ledger;
 use super::{NodeRef, mail_dns};
 use crate::app_config;
-use crate::engines::postfix::configuration::{authority_file, before_main_cf, main_cf, maps};
+use crate::engines::postfix::configuration::{
+    REPLIES, REPLIES_FILE, authority_file, before_main_cf, main_cf, maps,
+};
 use crate::engines::{opendkim, postfix};
 use crate::environment::{Postfix, Signer};
 use crate::mail_settings::{Desired, FORMAT};
@@ -135,7 +137,7 @@ impl<'a> Configurations<'a> {
             fs::read_to_string(&path).map_err(|error| failed(&path, "read", &error))
         };
         let own = base("main.cf")?;
-        let mut main = before_main_cf(&own) + &own;
+        let mut main = before_main_cf(&own, &folder) + &own;
         if !main.ends_with('\n') {
             main.push('\n');
         }
@@ -150,6 +152,7 @@ impl<'a> Configurations<'a> {
                 write(&authority_file(relay), ca, 0o644)?;
             }
         }
+        write(REPLIES_FILE, REPLIES, 0o644)?;
         for map in maps(&desired, &folder) {
             write(map.file, &map.content(), if map.secret { 0o600 } else { 0o644 })?;
         }

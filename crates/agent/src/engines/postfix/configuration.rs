@@ -91,15 +91,25 @@ pub fn mark(folder: &Path) -> String {
     folder.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default()
 }
 
+/// The file of [`REPLIES`].
+pub const REPLIES_FILE: &str = "replies";
+
+/// Refusals for good that say nothing of the message but that a relay does not know us (RFC 4954, RFC 3207): one that offers no
+/// AUTH for once answers so at MAIL, and Postfix would give all messages back instead of asking the next relay.
+pub const REPLIES: &str = "/^5(3[048])([ -].*)$/ 4$1$2 (softened from 5$1)\n";
+
 /// What precedes `main.cf` as the machine's administrator wrote it: it holds unless they say otherwise.
-pub fn before_main_cf(base: &str) -> String {
-    // Postfix gives a TLS handshake as long as RFC 5321 gives the answer to a command, which may hang on other servers: 300 s.
-    // A handshake hangs on nobody, and a message whose relay is stuck in one goes to the next so much sooner.
-    const LIMITS: [(&str, &str); 1] = [("smtp_starttls_timeout", "30s")];
+pub fn before_main_cf(base: &str, folder: &Path) -> String {
+    let ours = [
+        // Postfix gives a TLS handshake as long as RFC 5321 gives the answer to a command, which may hang on other servers:
+        // 300 s. A handshake hangs on nobody, and a message whose relay is stuck in one goes to the next so much sooner.
+        ("smtp_starttls_timeout", "30s".to_owned()),
+        ("smtp_reply_filter", format!("regexp:{}", folder.join(REPLIES_FILE).display())),
+    ];
     let is_said = |name: &str| {
         base.lines().any(|line| line.split_once('=').is_some_and(|(said, _)| said.trim_end() == name))
     };
-    let unsaid = LIMITS.iter().filter(|(name, _)| !is_said(name));
+    let unsaid = ours.iter().filter(|(name, _)| !is_said(name));
     unsaid.map(|(name, value)| format!("{name} = {value}\n")).collect()
 }
 
@@ -234,16 +244,19 @@ mod tests {
     }
 
     #[test]
-    fn a_handshake_has_a_limit_of_ours_unless_the_administrator_gives_it_one() {
-        let ours = "smtp_starttls_timeout = 30s\n";
+    fn what_the_administrator_says_is_not_said_by_us() {
+        let limit = "smtp_starttls_timeout = 30s\n";
+        let filter = "smtp_reply_filter = regexp:/x/replies\n";
+        let both = format!("{limit}{filter}");
         for (base, expected) in [
-            ("", ours),
-            ("myhostname = mail1.example\n", ours),
-            ("# smtp_starttls_timeout = 5s\n", ours),
-            ("smtp_starttls_timeout = 5s\n", ""),
-            ("smtp_starttls_timeout=5s", ""),
+            ("", both.as_str()),
+            ("myhostname = mail1.example\n", &both),
+            ("# smtp_starttls_timeout = 5s\n", &both),
+            ("smtp_starttls_timeout = 5s\n", filter),
+            ("smtp_starttls_timeout=5s", filter),
+            ("smtp_reply_filter =\n", limit),
         ] {
-            assert_eq!(before_main_cf(base), expected, "{base}");
+            assert_eq!(before_main_cf(base, Path::new("/x")), expected, "{base}");
         }
     }
 
