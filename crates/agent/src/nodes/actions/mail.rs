@@ -305,17 +305,7 @@ pub(in crate::nodes) async fn watch(
     // Its parts begin when they are needed: one message is taken as far as its recipient. One that cannot begin says so in
     // the log long before anybody has waited enough for it.
     loop {
-        let looking = submission::look(postfix.listens, &hello);
-        tokio::pin!(looking);
-        let answered = loop {
-            tokio::select! {
-                answered = &mut looking => break answered,
-                () = sleep(PAUSE) => { complains()?; }
-                () = cancel.cancelled() => return Err(cancelled()),
-            }
-        };
-        complains()?;
-        match answered {
+        match unless_it_complains(cancel, &complains, submission::look(postfix.listens, &hello)).await? {
             Ok(()) => return Ok(()),
             Err(why) => pause(cancel, until, &format!("does not take mail: {why}")).await?,
         }
@@ -334,21 +324,31 @@ async fn until_greeted(
     // Where its administrator has it greet otherwise, in master.cf, that is not to be seen.
     while Instant::now() < until {
         let looking = greeting::look_at(postfix.listens, LEAVING_LIMIT);
-        tokio::pin!(looking);
-        let seen = loop {
-            tokio::select! {
-                seen = &mut looking => break seen,
-                () = sleep(PAUSE) => { complains()?; }
-                () = cancel.cancelled() => return Err(cancelled()),
-            }
-        };
-        complains()?;
+        let seen = unless_it_complains(cancel, &complains, looking).await?;
         if seen.said.contains(&mark) {
             break;
         }
         sleep(PAUSE).await;
     }
     Ok(())
+}
+
+/// What a look finds, unless Postfix complains before it has an answer.
+async fn unless_it_complains<T>(
+    cancel: &CancellationToken,
+    complains: impl Fn() -> Result<bool, CallError>,
+    looking: impl Future<Output = T>,
+) -> Result<T, CallError> {
+    tokio::pin!(looking);
+    let seen = loop {
+        tokio::select! {
+            seen = &mut looking => break seen,
+            () = sleep(PAUSE) => { complains()?; }
+            () = cancel.cancelled() => return Err(cancelled()),
+        }
+    };
+    complains()?;
+    Ok(seen)
 }
 
 async fn pause(cancel: &CancellationToken, until: Instant, what: &str) -> Result<(), CallError> {
