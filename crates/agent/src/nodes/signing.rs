@@ -7,7 +7,7 @@
 use std::fs::{self, DirBuilder};
 use std::io;
 use std::os::unix::fs::DirBuilderExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
@@ -48,6 +48,7 @@ pub async fn keys(
     let _alone = MAKING.lock().await;
     let now = Timestamp::now();
     let mut notes = read(signer, domain)?;
+    sweep(&signer.keys_of(domain), &notes, signing)?;
     if is_another_due(&notes, signing, signer.rotate_after(), now) {
         notes.push(make(node, signer, domain, now).await?);
     }
@@ -106,7 +107,7 @@ fn use_of(note: &Note, notes: &[Note], signing: Option<&SigningKey>, now: Timest
     (now < until).then_some(Use::Former { until })
 }
 
-fn failed(path: &std::path::Path, verb: &str, error: &dyn std::fmt::Display) -> CallError {
+fn failed(path: &Path, verb: &str, error: &dyn std::fmt::Display) -> CallError {
     CallError::failed(format!("{} cannot be {verb}", path.display())).because(error)
 }
 
@@ -132,6 +133,28 @@ fn read(signer: &Signer, domain: &MailDomain) -> Result<Vec<Note>, CallError> {
     }
     notes.sort_by_key(|note| note.made_at);
     Ok(notes)
+}
+
+/// Removes what somebody left who died while a key was made or removed. It was never shown, so nobody verifies by it.
+fn sweep(folder: &Path, notes: &[Note], signing: Option<&SigningKey>) -> Result<(), CallError> {
+    let entries = match fs::read_dir(folder) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        entries => entries.map_err(|error| failed(folder, "listed", &error))?,
+    };
+    // The one that signs is needed also where nothing is known of it any more.
+    let known = notes.iter().map(|note| &note.selector).chain(signing.map(|key| &key.selector));
+    let known: Vec<String> = known.map(|selector| format!("{selector}.pem")).collect();
+    for entry in entries {
+        let entry = entry.map_err(|error| failed(folder, "listed", &error))?;
+        let name = entry.file_name().to_string_lossy().into_owned();
+        let is_half = name.starts_with('.') && name.ends_with(".new");
+        if is_half || (name.ends_with(".pem") && !known.contains(&name)) {
+            let path = entry.path();
+            fs::remove_file(&path).map_err(|error| failed(&path, "removed", &error))?;
+            crate::log::line(format_args!("{} belonged to no key and is removed", path.display()));
+        }
+    }
+    Ok(())
 }
 
 async fn make(
@@ -196,6 +219,29 @@ mod tests {
             selector: selector.parse().unwrap(),
             since: at(day),
         }
+    }
+
+    #[test]
+    fn what_belongs_to_no_key_is_removed_and_the_one_that_signs_stays() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path();
+        for file in
+            ["one.pem", "one.json", "half.pem", "lost.pem", ".two.pem.77-0.new", ".two.json.77-1.new", "x"]
+        {
+            fs::write(path.join(file), "").unwrap();
+        }
+        let left = || {
+            let entries = fs::read_dir(path).unwrap().flatten();
+            let mut names: Vec<String> =
+                entries.map(|entry| entry.file_name().into_string().unwrap()).collect();
+            names.sort();
+            names
+        };
+        sweep(path, &[note("one", 0)], Some(&signing("lost", 0))).unwrap();
+        assert_eq!(left(), ["lost.pem", "one.json", "one.pem", "x"]);
+        sweep(path, &[note("one", 0)], None).unwrap();
+        assert_eq!(left(), ["one.json", "one.pem", "x"]);
+        sweep(&path.join("none"), &[], None).unwrap();
     }
 
     #[test]
