@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
+use futures_util::{StreamExt, stream};
 use jiff::Timestamp;
 use orocloud_protocol::node::{MailDnsAnswer, SigningKey};
 use orocloud_protocol::smtp::dns::{DnsAnswer, DnsRecord, DnsVerdict};
@@ -14,10 +15,13 @@ use crate::dns::check::{self, Key, Policies, Sender, Use};
 use crate::dns::lookup::{Lookup, NameServer, NoAnswer};
 use crate::dns::spf;
 use crate::mail_settings::{Desired, Relay};
-use crate::service_manager::Activity;
+use crate::service_manager::{Activity, ServiceState};
 
 /// How long whoever starts services may take to say whether what signs runs.
 const LIMIT: Duration = Duration::from_secs(3);
+
+/// So many domains are asked about at once.
+const AT_ONCE: usize = 4;
 
 /// Domains that mail is sent from by what is to hold.
 pub fn sender_domains(node: &NodeRef, desired: &Desired) -> Vec<MailDomain> {
@@ -32,23 +36,15 @@ pub async fn look(node: &NodeRef) -> Result<MailDnsAnswer, CallError> {
     let domains = sender_domains(node, &desired);
     let server = NameServer::new(postfix.name_server)?;
     let senders = senders(&server, &desired.by_priority()).await;
-    let is_signing = signs(node).await;
+    let runs = signer_runs(node).await;
+    let asking =
+        domains.iter().map(|domain| of_domain(node, &server, &desired, domain, &senders, runs)).collect();
     let mut items: Vec<DnsRecord> = Vec::new();
     let mut ready = Vec::new();
-    for domain in &domains {
-        let keys = match &node.config.signer {
-            Some(signer) => signing::keys(node, signer, domain, desired.signing_of(domain)).await?,
-            None => Vec::new(),
-        };
-        let found = about(&server, domain, &senders, &keys, is_signing).await;
-        // The newest of them, should there be several.
-        let waits = |key: &&Key| key.use_ == Use::Next && has(&found, domain, key);
-        ready.extend(keys.iter().rfind(waits).map(|key| SigningKey {
-            domain: domain.clone(),
-            selector: key.selector.clone(),
-            since: Timestamp::now(),
-        }));
+    for found in side_by_side(asking).await {
+        let (found, next) = found?;
         items.extend(found);
+        ready.extend(next);
     }
     if !items.is_empty() && items.iter().all(|record| record.verdict == DnsVerdict::NoAnswer) {
         let why = items.iter().flat_map(|record| &record.notes).next().cloned().unwrap_or_default();
@@ -60,27 +56,76 @@ pub async fn look(node: &NodeRef) -> Result<MailDnsAnswer, CallError> {
     Ok(MailDnsAnswer { dns, ready })
 }
 
+/// The records of one domain, and its key that may sign by now.
+async fn of_domain(
+    node: &NodeRef,
+    server: &NameServer,
+    desired: &Desired,
+    domain: &MailDomain,
+    senders: &[Sender],
+    signer: Runs,
+) -> Result<(Vec<DnsRecord>, Option<SigningKey>), CallError> {
+    let keys = match &node.config.signer {
+        Some(signer) => signing::keys(node, signer, domain, desired.signing_of(domain)).await?,
+        None => Vec::new(),
+    };
+    let found = about(server, domain, senders, &keys, signer).await;
+    // The newest of them, should there be several.
+    let waits = |key: &&Key| key.use_ == Use::Next && has(&found, domain, key);
+    let ready = keys.iter().rfind(waits).map(|key| SigningKey {
+        domain: domain.clone(),
+        selector: key.selector.clone(),
+        since: Timestamp::now(),
+    });
+    Ok((found, ready))
+}
+
 /// Why mail leaves unsigned that is to be signed; `None` where all is well.
 pub async fn unsigned(node: &NodeRef) -> Option<String> {
     let (postfix, signer) = (section(node).ok()?, node.config.signer.as_ref()?);
     let desired = Configurations::new(postfix).desired().ok()?;
-    if desired.signing.is_empty() || signs(node).await {
+    if desired.signing.is_empty() {
         return None;
     }
     let domains: Vec<&str> = desired.signing.iter().map(|key| key.domain.as_str()).collect();
-    Some(format!(
-        "{} does not run, so mail of {} leaves unsigned until the administrators of {} start it",
-        signer.service,
-        domains.join(", "),
-        node.config.node
-    ))
+    let (service, domains, node_name) = (&signer.service, domains.join(", "), &node.config.node);
+    match signer_runs(node).await {
+        Runs::Yes => None,
+        Runs::No => Some(format!(
+            "{service} does not run, so mail of {domains} leaves unsigned until the administrators of {node_name} start it"
+        )),
+        Runs::Unknown => Some(format!(
+            "whether {service} runs on {node_name} is not known, so mail of {domains} may leave unsigned"
+        )),
+    }
 }
 
 /// Whether what signs runs.
-async fn signs(node: &NodeRef) -> bool {
-    let Some(signer) = &node.config.signer else { return false };
-    let state = tokio::time::timeout(LIMIT, node.services.state(&signer.service)).await;
-    state.is_ok_and(|state| state.is_ok_and(|state| state.activity == Activity::Running))
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Runs {
+    Yes,
+    No,
+    /// Whoever starts services does not say.
+    Unknown,
+}
+
+async fn signer_runs(node: &NodeRef) -> Runs {
+    let Some(signer) = &node.config.signer else { return Runs::No };
+    runs(LIMIT, node.services.state(&signer.service)).await
+}
+
+/// By a state that is asked for, and how long for.
+async fn runs(limit: Duration, state: impl Future<Output = Result<ServiceState, CallError>>) -> Runs {
+    match tokio::time::timeout(limit, state).await {
+        Ok(Ok(state)) if state.activity == Activity::Running => Runs::Yes,
+        Ok(Ok(_)) => Runs::No,
+        Ok(Err(_)) | Err(_) => Runs::Unknown,
+    }
+}
+
+/// Some at once; what comes of them is in their order.
+async fn side_by_side<F: Future>(all: Vec<F>) -> Vec<F::Output> {
+    stream::iter(all).buffered(AT_ONCE).collect().await
 }
 
 /// Whether DNS has a key.
@@ -111,7 +156,7 @@ async fn about<L: Lookup>(
     domain: &MailDomain,
     senders: &[Sender],
     keys: &[Key],
-    signer_runs: bool,
+    signer: Runs,
 ) -> Vec<DnsRecord> {
     let mut items = Vec::new();
     if !senders.is_empty() {
@@ -126,12 +171,18 @@ async fn about<L: Lookup>(
     for key in keys {
         let answer = dns.texts(&check::key_name(&key.selector, domain)).await;
         let mut record = check::dkim(domain, key, &answer);
-        if key.use_ == Use::Signing && !signer_runs {
-            record
-                .notes
-                .push("what signs does not run, so mail leaves unsigned: orocloud-cli status".to_owned());
+        if key.use_ == Use::Signing {
+            let note = match signer {
+                Runs::Yes => None,
+                Runs::No => Some("what signs does not run, so mail leaves unsigned: orocloud-cli status"),
+                Runs::Unknown => Some(
+                    "whether what signs runs is not known, so mail may leave unsigned: orocloud-cli status",
+                ),
+            };
+            record.notes.extend(note.map(str::to_owned));
+            // Of what is not known nobody says that mail would be rejected for it.
+            is_signed |= signer != Runs::No && record.verdict == DnsVerdict::Good;
         }
-        is_signed |= signer_runs && key.use_ == Use::Signing && record.verdict == DnsVerdict::Good;
         items.push(record);
     }
     let policies = policies(dns, domain).await;
@@ -153,5 +204,66 @@ async fn policies<L: Lookup>(dns: &L, domain: &MailDomain) -> Result<Option<Poli
             Some((_, above)) if above.contains('.') => domain = above,
             _ => return Ok(None),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use orocloud_protocol::smtp::dns::DnsRecordKind;
+
+    use super::*;
+    use crate::dns::lookup::Table;
+
+    #[tokio::test(start_paused = true)]
+    async fn whether_the_signer_runs_is_not_known_where_nobody_says() {
+        let state = |activity| ServiceState { name: "opendkim".into(), activity, pid: None, detail: None };
+        for (activity, expected) in [
+            (Activity::Running, Runs::Yes),
+            (Activity::Starting, Runs::No),
+            (Activity::Stopped, Runs::No),
+            (Activity::Failed, Runs::No),
+        ] {
+            assert_eq!(runs(LIMIT, async { Ok(state(activity)) }).await, expected, "{activity:?}");
+        }
+        assert_eq!(runs(LIMIT, async { Err(CallError::failed("no such service")) }).await, Runs::Unknown);
+        assert_eq!(runs(LIMIT, std::future::pending()).await, Runs::Unknown);
+    }
+
+    #[tokio::test]
+    async fn mail_counts_as_unsigned_only_where_the_signer_is_known_not_to_run() {
+        let public = include_str!("../dns/check/public.txt").trim();
+        let table = Table::new(&format!(
+            "s1._domainkey.shop.example TXT v=DKIM1; k=rsa; p={public}\n_dmarc.shop.example TXT v=DMARC1; p=reject"
+        ));
+        let domain: MailDomain = "shop.example".parse().unwrap();
+        let key = Key { selector: "s1".parse().unwrap(), public: public.to_owned(), use_: Use::Signing };
+        for (signer, note, rejects) in [
+            (Runs::Yes, "", false),
+            (Runs::No, "does not run, so mail leaves unsigned", true),
+            (Runs::Unknown, "is not known, so mail may leave unsigned", false),
+        ] {
+            let found = about(&table, &domain, &[], std::slice::from_ref(&key), signer).await;
+            let of = |kind| found.iter().find(|record| record.kind == kind).unwrap();
+            assert!(of(DnsRecordKind::Dkim).notes.concat().contains(note), "{signer:?}: {found:#?}");
+            assert_eq!(of(DnsRecordKind::Dkim).notes.is_empty(), note.is_empty(), "{signer:?}: {found:#?}");
+            assert_eq!(of(DnsRecordKind::Dmarc).rejects, rejects, "{signer:?}: {found:#?}");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn some_are_done_at_once_and_come_in_their_order() {
+        let (now, most) = (AtomicUsize::new(0), AtomicUsize::new(0));
+        let (now, most) = (&now, &most);
+        let all = (0..10).map(|number| async move {
+            most.fetch_max(now.fetch_add(1, Ordering::Relaxed) + 1, Ordering::Relaxed);
+            // The first takes longest.
+            tokio::time::sleep(Duration::from_secs(20 - number)).await;
+            now.fetch_sub(1, Ordering::Relaxed);
+            number
+        });
+        let done = side_by_side(all.collect()).await;
+        assert_eq!((done, most.load(Ordering::Relaxed)), ((0..10).collect(), AT_ONCE));
     }
 }
