@@ -9,9 +9,9 @@ use std::collections::HashSet;
 
 use orocloud_protocol::node::{MailChange, MailChecked, RelayChange, StepAction};
 use orocloud_protocol::smtp::{
-    ChangedAnswer, HistoryAnswer, HistoryParams, QueueAnswer, QueueParams, RelayRemove, RelayRemoveParams,
-    RelaySet, RelaySetAnswer, RelaySetParams, ShowAnswer, ShowParams, Whitelist, WhitelistChange,
-    WhitelistParams,
+    ChangedAnswer, HistoryAnswer, HistoryParams, PutBack, QueueAnswer, QueueParams, RelayRemove,
+    RelayRemoveParams, RelaySet, RelaySetAnswer, RelaySetParams, ShowAnswer, ShowParams, Whitelist,
+    WhitelistChange, WhitelistParams,
 };
 use orocloud_protocol::{CallError, MailDomain, NodeName, NodeRole, OperationOptions, Page, node};
 
@@ -48,7 +48,7 @@ pub async fn show(context: &Context, _params: ShowParams) -> Result<ShowAnswer, 
 
 /// Adds what another mail node tells.
 fn add(shown: &mut ShowAnswer, other: &ShowAnswer) {
-    shown.unsigned = shown.unsigned.take().or_else(|| other.unsigned.clone());
+    shown.unsigned = both(shown.unsigned.take(), other.unsigned.as_deref());
     shown.waiting = shown.waiting.zip(other.waiting).map(|(one, other)| one + other);
     if let (Some(counts), Some(more)) = (&mut shown.counts, &other.counts) {
         counts.hour += more.hour;
@@ -57,8 +57,25 @@ fn add(shown: &mut ShowAnswer, other: &ShowAnswer) {
     for relay in &mut shown.relays {
         let Some(same) = other.relays.iter().find(|same| same.name == relay.name) else { continue };
         relay.last_taken = relay.last_taken.max(same.last_taken);
-        relay.trouble = relay.trouble.take().or_else(|| same.trouble.clone());
-        relay.put_back = relay.put_back.take().or_else(|| same.put_back.clone());
+        relay.trouble = both(relay.trouble.take(), same.trouble.as_deref());
+        relay.put_back = match (relay.put_back.take(), &same.put_back) {
+            (Some(one), Some(other)) => both(Some(one.why), Some(&other.why)).map(|why| PutBack {
+                since: one.since.min(other.since),
+                not_before: one.not_before.max(other.not_before),
+                why,
+            }),
+            (one, other) => one.or_else(|| other.clone()),
+        };
+    }
+}
+
+/// What two nodes say; once where they say the same.
+fn both(one: Option<String>, other: Option<&str>) -> Option<String> {
+    match (one, other) {
+        (Some(one), Some(other)) if !one.split("; ").any(|said| said == other) => {
+            Some(format!("{one}; {other}"))
+        }
+        (one, other) => one.or_else(|| other.map(str::to_owned)),
     }
 }
 
@@ -278,4 +295,57 @@ impl OperationCall for Whitelist {
 
 fn list(domains: &[MailDomain], between: &str) -> String {
     domains.iter().map(|domain| quoted(domain.as_str())).collect::<Vec<_>>().join(between)
+}
+
+#[cfg(test)]
+mod tests {
+    use orocloud_protocol::smtp::{Counts, Outcomes, Recipients, RelayInfo, RelayTls};
+
+    use super::*;
+
+    #[test]
+    fn what_every_mail_node_says_is_shown() {
+        let at = |second| jiff::Timestamp::from_second(second).unwrap();
+        let told = |unsigned: &str, trouble: &str, back: Option<(i64, &str)>, number| {
+            let text = |text: &str| (!text.is_empty()).then(|| text.to_owned());
+            let relay = RelayInfo {
+                name: "main".parse().unwrap(),
+                host: "smtp.example.com".parse().unwrap(),
+                port: 587,
+                tls: RelayTls::Starttls,
+                own_authority: false,
+                priority: 10,
+                user: None,
+                last_taken: Some(at(number)),
+                trouble: text(trouble),
+                seen: None,
+                put_back: back.map(|(since, why)| PutBack {
+                    since: at(since),
+                    why: why.to_owned(),
+                    not_before: None,
+                }),
+            };
+            let number = number.unsigned_abs();
+            let outcomes = Outcomes { sent: number, dropped: 2 * number, ..Outcomes::default() };
+            ShowAnswer {
+                relays: vec![relay],
+                recipients: Recipients { whitelist: None, application: None, all: true },
+                sender_domains: Vec::new(),
+                unsigned: text(unsigned),
+                waiting: Some(number),
+                counts: Some(Counts { hour: outcomes, day: outcomes }),
+            }
+        };
+        let mut shown = told("", "refused", None, 3);
+        add(&mut shown, &told("down on mail2", "refused", Some((9, "no greeting")), 4));
+        add(&mut shown, &told("down on mail3", "451 later", Some((7, "no connection")), 1));
+        add(&mut shown, &told("down on mail3", "refused", Some((8, "no greeting")), 1));
+        assert_eq!(shown.unsigned.as_deref(), Some("down on mail2; down on mail3"));
+        let relay = &shown.relays[0];
+        assert_eq!((relay.trouble.as_deref(), relay.last_taken), (Some("refused; 451 later"), Some(at(4))));
+        let back = relay.put_back.as_ref().unwrap();
+        assert_eq!((back.since, back.why.as_str()), (at(7), "no greeting; no connection"));
+        let counts = shown.counts.unwrap();
+        assert_eq!((shown.waiting, counts.hour.sent, counts.day.dropped), (Some(9), 9, 18));
+    }
 }
