@@ -306,7 +306,10 @@ async fn look(node: &NodeRef, desired: &Desired, limit: Duration) {
     let mut looks = JoinSet::new();
     for relay in desired.relays.clone() {
         let target = target(node, &relay);
-        looks.spawn(async move { (relay, twice(&target, limit).await) });
+        looks.spawn(async move {
+            let looked = twice(limit, || greeting::look(&target, limit)).await;
+            (relay, looked)
+        });
     }
     while let Some(looked) = looks.join_next().await {
         if let Ok((relay, looked)) = looked {
@@ -318,14 +321,14 @@ async fn look(node: &NodeRef, desired: &Desired, limit: Duration) {
 }
 
 /// Looks once; at one that keeps us waiting a second time meanwhile, so that it is soon known whether it lets everybody wait.
-async fn twice(target: &relay::Target, limit: Duration) -> Vec<Look> {
-    let first = greeting::look(target, limit);
+async fn twice<F: Future<Output = Look>>(limit: Duration, look: impl Fn() -> F) -> Vec<Look> {
+    let first = look();
     tokio::pin!(first);
     tokio::select! {
         look = &mut first => return vec![look],
         () = sleep(limit / 4) => {}
     }
-    let second = greeting::look(target, limit);
+    let second = look();
     tokio::pin!(second);
     tokio::select! {
         look = &mut first => match look.state {
@@ -446,11 +449,45 @@ mod tests {
         // The kernel takes connections for one that never asks for them.
         let silent = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = silent.local_addr().unwrap().port();
-        let looked = twice(&target(port), Duration::from_secs(1)).await;
+        let twice = async |port, limit| {
+            let target = target(port);
+            super::twice(limit, || greeting::look(&target, limit)).await
+        };
+        let looked = twice(port, Duration::from_secs(1)).await;
         assert_eq!(states(looked), [RelayState::Silent; 2]);
         drop(silent);
-        let looked = twice(&target(port), Duration::from_secs(60)).await;
+        let looked = twice(port, Duration::from_secs(60)).await;
         assert_eq!(states(looked), [RelayState::Away]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn whichever_of_two_looks_answers_says_how_it_is() {
+        // What each look finds, and after how many seconds; the second one begins after two.
+        for (first, second, expected) in [
+            (('g', 1), None, "g"),
+            (('a', 1), None, "a"),
+            (('g', 3), Some(('s', 8)), "g"),
+            (('a', 7), Some(('s', 8)), "a"),
+            (('s', 8), Some(('g', 1)), "g"),
+            (('s', 8), Some(('a', 1)), "a"),
+            (('s', 8), Some(('s', 8)), "ss"),
+            (('s', 8), Some(('g', 7)), "sg"),
+            (('g', 5), Some(('s', 1)), "gs"),
+        ] {
+            let begun = std::cell::Cell::new(0);
+            let seen = twice(Duration::from_secs(8), || {
+                let (word, seconds) = if begun.get() == 0 { first } else { second.unwrap() };
+                begun.set(begun.get() + 1);
+                async move {
+                    sleep(Duration::from_secs(seconds)).await;
+                    look(word)
+                }
+            })
+            .await;
+            let seen: String = seen.iter().map(|look| look.said.as_str()).collect();
+            let wanted = 1 + usize::from(second.is_some());
+            assert_eq!((seen.as_str(), begun.get()), (expected, wanted), "{first:?} {second:?}");
+        }
     }
 
     #[test]
