@@ -66,7 +66,8 @@ impl Run for Show {
             None => context.ui.line("Postfix does not tell what waits; see: orocloud-cli status")?,
         }
         if let Some(counts) = &answer.counts {
-            show_counts(&mut context.ui, counts)?;
+            let table = counts_table(counts, context.ui.table_width());
+            context.ui.line(&table)?;
         }
         Ok(0)
     }
@@ -279,7 +280,7 @@ fn change<C: Call<Answer = ChangedAnswer>>(
 }
 
 /// What became of messages lately.
-fn show_counts(ui: &mut Ui, counts: &Counts) -> std::io::Result<()> {
+fn counts_table(counts: &Counts, width: Option<u16>) -> String {
     let rows = [("last hour", counts.hour), ("last day", counts.day)];
     let columns = [
         column("MESSAGES", "in", |row: &(&str, Outcomes)| row.0.to_owned()),
@@ -288,15 +289,18 @@ fn show_counts(ui: &mut Ui, counts: &Counts) -> std::io::Result<()> {
         column("BOUNCED", "bounced", |row: &(&str, Outcomes)| row.1.bounced.to_string()),
         column("DEFERRED", "deferred", |row: &(&str, Outcomes)| row.1.deferred.to_string()),
     ];
-    let table = draw(&rows, &columns, ui.table_width());
-    ui.line(&table)
+    draw(&rows, &columns, width)
 }
 
 fn show_relays(ui: &mut Ui, relays: &[RelayInfo]) -> std::io::Result<()> {
     if relays.is_empty() {
         return ui.line("There is no relay: mail waits. Set one with: orocloud-cli smtp:relay:set");
     }
-    let local = TimeZone::system();
+    let table = relays_table(relays, &TimeZone::system(), ui.table_width());
+    ui.line(&table)
+}
+
+fn relays_table(relays: &[RelayInfo], local: &TimeZone, width: Option<u16>) -> String {
     let columns = [
         column("RELAY", "name", |row: &RelayInfo| row.name.to_string()),
         column("SERVER", "host", |row: &RelayInfo| format!("{}:{}", row.host, row.port)),
@@ -305,14 +309,13 @@ fn show_relays(ui: &mut Ui, relays: &[RelayInfo]) -> std::io::Result<()> {
         column("USER", "user", |row: &RelayInfo| {
             row.user.as_ref().map(ToString::to_string).unwrap_or_default()
         }),
-        column("STATE", "state", |row: &RelayInfo| state_of(row, &local)),
+        column("STATE", "state", |row: &RelayInfo| state_of(row, local)),
         column("LAST TAKEN", "last_taken", |row: &RelayInfo| {
-            row.last_taken.map(|at| moment::in_words(at, &local)).unwrap_or_default()
+            row.last_taken.map(|at| moment::in_words(at, local)).unwrap_or_default()
         }),
         column("TROUBLE", "trouble", |row: &RelayInfo| row.trouble.clone().unwrap_or_default()),
     ];
-    let table = draw(relays, &columns, ui.table_width());
-    ui.line(&table)
+    draw(relays, &columns, width)
 }
 
 /// How a relay is, and since when it is put back.
@@ -363,7 +366,69 @@ fn reached(recipients: &Recipients) -> String {
 
 #[cfg(test)]
 mod tests {
+    use orocloud_protocol::smtp::{RelaySeen, RelayState};
+
     use super::*;
+
+    /// The cells of each row.
+    fn cells(table: &str) -> Vec<Vec<String>> {
+        let rows = table.lines().filter(|line| line.contains('|'));
+        rows.map(|line| line.trim_matches('|').split('|').map(|cell| cell.trim().to_owned()).collect())
+            .collect()
+    }
+
+    #[test]
+    fn each_relay_is_shown_with_its_state_its_last_message_and_its_trouble() {
+        let at = |text: &str| text.parse::<jiff::Timestamp>().unwrap();
+        let relay = |name: &str, priority| RelayInfo {
+            name: name.parse().unwrap(),
+            host: "smtp.example.com".parse().unwrap(),
+            port: 587,
+            tls: RelayTls::Starttls,
+            own_authority: false,
+            priority,
+            user: Some("apikey".parse().unwrap()),
+            last_taken: None,
+            trouble: None,
+            seen: None,
+            put_back: None,
+        };
+        let (seen, taken) = (at("2026-11-29T09:00:00Z"), at("2026-11-29T08:00:00Z"));
+        let silent = RelaySeen { state: RelayState::Silent, at: seen, said: String::new() };
+        let relays = [
+            RelayInfo {
+                seen: Some(silent),
+                put_back: Some(PutBack { since: seen, why: "no greeting".into(), not_before: None }),
+                trouble: Some("451 later".into()),
+                ..relay("main", 10)
+            },
+            RelayInfo { last_taken: Some(taken), user: None, ..relay("spare", 20) },
+        ];
+        let [seen, taken] = [seen, taken].map(|at| moment::in_words(at, &TimeZone::UTC));
+        let back = format!("silent, put back since {seen}: no greeting");
+        assert_eq!(
+            cells(&relays_table(&relays, &TimeZone::UTC, None)),
+            [
+                ["RELAY", "SERVER", "TLS", "PRIORITY", "USER", "STATE", "LAST TAKEN", "TROUBLE"],
+                ["main", "smtp.example.com:587", "starttls", "10", "apikey", &back, "-", "451 later"],
+                ["spare", "smtp.example.com:587", "starttls", "20", "-", "-", &taken, "-"],
+            ]
+        );
+    }
+
+    #[test]
+    fn what_became_of_messages_is_shown_by_hour_and_day() {
+        let hour = Outcomes { sent: 1, dropped: 2, bounced: 3, deferred: 4 };
+        let day = Outcomes { sent: 5, dropped: 6, bounced: 7, deferred: 8 };
+        assert_eq!(
+            cells(&counts_table(&Counts { hour, day }, None)),
+            [
+                ["MESSAGES", "SENT", "DROPPED", "BOUNCED", "DEFERRED"],
+                ["last hour", "1", "2", "3", "4"],
+                ["last day", "5", "6", "7", "8"],
+            ]
+        );
+    }
 
     #[test]
     fn a_file_of_authorities_is_sent_only_if_it_is_one() {

@@ -1,7 +1,7 @@
 //! Broken relays, each named right: real SMTP servers, each with one thing wrong.
 
 use std::collections::BTreeMap;
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Read};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -39,7 +39,8 @@ async fn each_broken_relay_is_named_by_the_stage_that_fails_and_its_words() {
         .spawn()
         .unwrap();
     let mut line = String::new();
-    BufReader::new(servers.stdout.take().unwrap()).read_line(&mut line).unwrap();
+    let mut stdout = BufReader::new(servers.stdout.take().unwrap());
+    stdout.read_line(&mut line).unwrap();
     let ports: BTreeMap<String, u16> = serde_json::from_str(&line).unwrap();
     let ca = std::fs::read_to_string(folder.path().join("ca.pem")).unwrap();
     let at = |name: &str| target(ports[name], &ca);
@@ -98,4 +99,7 @@ async fn each_broken_relay_is_named_by_the_stage_that_fails_and_its_words() {
 
     drop(servers.stdin.take());
     servers.wait().unwrap();
+    let mut told = String::new();
+    stdout.read_to_string(&mut told).unwrap();
+    assert_eq!(told, "RSET\n", "nothing is sent");
 }

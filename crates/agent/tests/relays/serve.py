@@ -1,4 +1,5 @@
-"""SMTP servers, each with one thing wrong, until standard input ends. Prints their ports as one line of JSON.
+"""SMTP servers, each with one thing wrong, until standard input ends. Prints their ports as one line of JSON,
+then what those that take everything are told behind a recipient.
 
 Usage: serve.py FOLDER (certificates are made there; ca.pem is the authority of the good ones)
 """
@@ -54,7 +55,13 @@ def sign_in(server, session, envelope, mechanism, data):
 
 
 class Takes:
-    pass
+    async def handle_RSET(self, server, session, envelope):
+        print("RSET", flush=True)
+        return "250 OK"
+
+    async def handle_DATA(self, server, session, envelope):
+        print("DATA", flush=True)
+        return "250 OK"
 
 
 class RefusesSender:

@@ -47,16 +47,7 @@ pub async fn check_map(
     map: &Map,
 ) -> Result<(), CallError> {
     let file = folder.join(map.file);
-    let keys: String = map.entries.iter().map(|(key, _)| format!("{key}\n")).collect();
-    let program = program(postfix, "postmap")
-        .arg("-c")
-        .arg(folder)
-        .args(["-q", "-"])
-        .arg(format!("texthash:{}", file.display()))
-        .input(keys)
-        // Not every key is found: which one is seen below.
-        .accept(1)
-        .limit(LIMIT);
+    let program = asking(postfix, folder, map);
     let broken = |why: &dyn std::fmt::Display| {
         CallError::failed(format!("Postfix reads {} otherwise than it was meant", file.display()))
             .because(why)
@@ -69,6 +60,19 @@ pub async fn check_map(
         }
     }
     Ok(())
+}
+
+fn asking(postfix: &Postfix, folder: &Path, map: &Map) -> Program {
+    let keys: String = map.entries.iter().map(|(key, _)| format!("{key}\n")).collect();
+    program(postfix, "postmap")
+        .arg("-c")
+        .arg(folder)
+        .args(["-q", "-"])
+        .arg(format!("texthash:{}", folder.join(map.file).display()))
+        .input(keys)
+        // Not every key is found: which one is seen in what it answers.
+        .accept(1)
+        .limit(LIMIT)
 }
 
 /// Has Postfix try again at once whatever waits.
@@ -135,6 +139,25 @@ fn parse_queue(text: &str) -> Result<Vec<QueuedMessage>, CallError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_map_is_asked_without_what_it_says_in_an_argument_vector() {
+        let postfix = Postfix {
+            service: "postfix".into(),
+            base: "/etc/postfix".into(),
+            configurations: "/state/postfix".into(),
+            programs: "/usr/sbin".into(),
+            log: "/var/log/mail.log".into(),
+            listens: "127.0.0.1:25".parse().unwrap(),
+            name_server: None,
+            look_every: std::num::NonZeroU16::MIN,
+        };
+        let entries = vec![("[mx.example]:25".to_owned(), "user:hunter2".to_owned())];
+        let map = Map { file: "sasl_passwd", secret: true, entries };
+        let program = format!("{:?}", asking(&postfix, Path::new("/state/postfix/01J"), &map));
+        assert!(program.contains("texthash:/state/postfix/01J/sasl_passwd"), "{program}");
+        assert!(!program.contains("hunter2"), "{program}");
+    }
 
     const CAPTURED: &str = r#"{"queue_name": "deferred", "queue_id": "4cPq2k0Yx1z1", "arrival_time": 1764364860, "message_size": 412, "forced_expire": false, "sender": "shop@example.com", "recipients": [{"address": "ann@example.com", "delay_reason": "connect to 127.18.1.10[127.18.1.10]:2525: Connection refused"}, {"address": "eve@example.com", "delay_reason": "451 not now"}]}
 {"queue_name": "active", "queue_id": "4cPq2j4QFBz1", "arrival_time": 1764364859, "message_size": 400, "forced_expire": false, "sender": "", "recipients": [{"address": "bob@example.com"}]}
