@@ -171,12 +171,9 @@ fn mail_goes_by_the_best_relay_that_answers() {
 /// A relay that takes connections and says nothing is put back, and brought forward once it greets.
 fn silent(shop: &Shop) {
     let relay = shop.sandbox.node("relay1").expect("a server");
-    let unread = shop.node_dir("mail1").join("state/postfix/config/unread");
-    // Postfix reads an order a moment after it holds.
-    let is_back = |back| shown(shop)["relays"][0]["put_back"].is_object() == back && !unread.exists();
-    assert!(is_back(false));
+    assert!(is_back(shop, false));
     relay.freeze().expect("it is frozen");
-    wait_for("the silent relay to be put back", || is_back(true));
+    wait_for("the silent relay to be put back", || is_back(shop, true));
     let relays = shown(shop)["relays"].clone();
     assert_eq!((&relays[0]["name"], &relays[0]["seen"]["state"]), (&"main".into(), &"silent".into()));
     assert!(relays[0]["put_back"]["why"].as_str().is_some_and(|why| why.contains("no greeting")), "{relays}");
@@ -194,27 +191,35 @@ fn silent(shop: &Shop) {
     shop.cli("operator", ["smtp:relay:set", "spare", "--priority=30"]).succeeds();
     assert!(shown(shop)["relays"][0]["put_back"].is_object());
     relay.start().expect("it goes on");
-    wait_for("the relay to be brought forward", || is_back(false));
+    wait_for("the relay to be brought forward", || is_back(shop, false));
     is_taken_by(shop, "forward@shop", "relay1");
+}
+
+/// The first relay lets messages wait at a stage: they are passed on when Postfix's patience is over, and it is put back; tells
+/// why.
+fn let_wait(shop: &Shop, stage: &str) -> Value {
+    fs::write(shop.node_dir("relay1").join("mail/fail"), format!("{stage} stall")).expect("an order");
+    let ids = [1, 2].map(|number| format!("{stage}{number}@shop"));
+    shop.sandbox.submit(SENDER, "ann@example.com", &ids).expect("Postfix takes them");
+    wait_for(stage, || is_back(shop, true));
+    let expected = HashMap::from([("relay2", (1, 1))]);
+    wait_for("what waited", || ids.iter().all(|id| taken(shop).get(id) == Some(&expected)));
+    let relays = shown(shop)["relays"].clone();
+    assert!(relays[1]["put_back"].is_null(), "{relays}");
+    relays[0]["put_back"].clone()
+}
+
+/// Whether the first relay is put back, and Postfix knows: it reads an order a moment after that holds.
+fn is_back(shop: &Shop, back: bool) -> bool {
+    let unread = shop.node_dir("mail1").join("state/postfix/config/unread");
+    shown(shop)["relays"][0]["put_back"].is_object() == back && !unread.exists()
 }
 
 /// A relay that greets and then lets messages wait is put back when some have, and has its turn again once it does not.
 fn stalling(shop: &Shop) {
     let relay = shop.sandbox.node("relay1").expect("a server");
-    let unread = shop.node_dir("mail1").join("state/postfix/config/unread");
-    let is_back = |back| shown(shop)["relays"][0]["put_back"].is_object() == back && !unread.exists();
-    let fail = shop.node_dir("relay1").join("mail/fail");
-    fs::write(&fail, "mail stall").expect("an order");
-    let ids = ["wait1@shop", "wait2@shop"].map(str::to_owned);
-    shop.sandbox.submit(SENDER, "ann@example.com", &ids).expect("Postfix takes them");
-    wait_for("the relay that lets messages wait to be put back", || is_back(true));
-    // They were passed on when Postfix's patience was over.
-    let expected = HashMap::from([("relay2", (1, 1))]);
-    wait_for("what waited", || ids.iter().all(|id| taken(shop).get(id) == Some(&expected)));
-    let relays = shown(shop)["relays"].clone();
-    let back = &relays[0]["put_back"];
-    assert!(back["why"].as_str().is_some_and(|why| why.contains("timed out while sending MAIL")), "{relays}");
-    assert!(back["not_before"].is_string() && relays[1]["put_back"].is_null(), "{relays}");
+    let back = let_wait(shop, "mail");
+    assert!(back["why"].as_str().is_some_and(|why| why == "timed out while sending MAIL FROM"), "{back}");
     // Its pause is over after 10 s, and it still lets the agent wait when that tries it.
     let until: jiff::Timestamp = back["not_before"].as_str().expect("a moment").parse().expect("a moment");
     wait_for("the end of its pause", || jiff::Timestamp::now() > until);
@@ -225,8 +230,8 @@ fn stalling(shop: &Shop) {
     let table = shop.cli("viewer", ["smtp:show"]).succeeds();
     assert!(table.stdout.contains("stalls, put back since"), "{table:#?}");
 
-    fs::remove_file(&fail).expect("no order any more");
-    wait_for("the relay to have its turn again", || is_back(false));
+    fs::remove_file(shop.node_dir("relay1").join("mail/fail")).expect("no order any more");
+    wait_for("the relay to have its turn again", || is_back(shop, false));
     is_taken_by(shop, "moves@shop", "relay1");
 }
 
@@ -297,4 +302,29 @@ fn storm(shop: &Shop, number: usize) {
 #[ignore = "slow: cargo xtask test --all"]
 fn of_a_thousand_messages_none_is_lost_while_relays_die() {
     storm(&with_two_relays(), 1000);
+}
+
+#[test]
+#[ignore = "slow: cargo xtask test --all"]
+fn a_relay_that_lets_messages_wait_at_any_stage_is_put_back() {
+    let shop = with_two_relays();
+    let relay = Server { shop: &shop, server: "relay1" };
+    for (stage, why) in [
+        ("ehlo", "performing the EHLO handshake"),
+        ("starttls", "receiving the STARTTLS response"),
+        ("handshake", "performing the TLS handshake"),
+        // Postfix's words for this one.
+        ("auth", "performing the EHLO handshake"),
+        ("rcpt", "sending RCPT TO"),
+        ("data", "sending DATA command"),
+        ("dot", "sending end of data"),
+    ] {
+        let back = let_wait(&shop, stage);
+        assert_eq!(back["why"], format!("timed out while {why}"), "{stage}");
+        fs::remove_file(shop.node_dir("relay1").join("mail/fail")).expect("no order any more");
+        // Whoever sets it has tried it: what was told of it before does not count.
+        let set = relay.set("main", &["--priority=10"], &relay.password());
+        assert!(set.code == 0 && is_back(&shop, false), "{stage}: {set:#?}");
+        is_taken_by(&shop, &format!("{stage}-again@shop"), "relay1");
+    }
 }

@@ -4,8 +4,8 @@ Each message becomes one JSON file in FOLDER/received: who sent it to whom, and 
 `.acknowledged` once the sender has been told. While they are there,
 `FOLDER/refuse` holds an answer, such as `451 4.3.0 not now`, that every message gets;
 `FOLDER/fail` a stage and an answer, such as `rcpt 451 4.3.0 not now`, or in its place `drop`, which ends the connection, or
-`stall`, which lets the sender wait until they leave; stages are `greeting`, `ehlo`, `starttls`, `auth`, `mail`, `rcpt`, `data`,
-`dot`, when the message is there and not kept, and `taken`, when it is kept already;
+`stall`, which lets the sender wait until they leave; stages are `greeting`, `ehlo`, `starttls`, `handshake` (of TLS), `auth`,
+`mail`, `rcpt`, `data`, `dot`, when the message is there and not kept, and `taken`, when it is kept already;
 `FOLDER/delay` seconds between keeping a message and saying so.
 """
 
@@ -111,8 +111,13 @@ class Conversation(SMTP):
             await super().smtp_HELO(arg)
 
     async def smtp_STARTTLS(self, arg):
-        if not await self.fails("starttls"):
-            await super().smtp_STARTTLS(arg)
+        if await self.fails("starttls"):
+            return
+        if self.event_handler.order("fail").startswith("handshake "):
+            await super().push("220 go on")
+            await self.fails("handshake")
+            return
+        await super().smtp_STARTTLS(arg)
 
     async def smtp_AUTH(self, arg):
         if not await self.fails("auth"):

@@ -115,7 +115,8 @@ pub fn may_have_taken(said: &str) -> Option<&str> {
 /// What Postfix waited for in vain of a relay that had greeted. One that does not even greet is seen by looks at it.
 pub fn waited_for(said: &str) -> Option<&str> {
     let (_, what) = said.strip_prefix("conversation with ")?.split_once(" timed out while ")?;
-    (!what.ends_with("initial server greeting")).then_some(what)
+    let what = what.split(" -- ").next()?;
+    (what != "receiving the initial server greeting").then_some(what)
 }
 
 /// Whether a handshake failed because the relay let Postfix wait.
@@ -190,6 +191,10 @@ mod tests {
             (
                 "conversation with a[::1] timed out while performing the EHLO handshake",
                 Some("performing the EHLO handshake"),
+            ),
+            (
+                "conversation with a[::1] timed out while sending end of data -- message may be sent more than once",
+                Some("sending end of data"),
             ),
             ("conversation with a[::1] timed out while receiving the initial server greeting", None),
             ("lost connection with a[::1] while sending MAIL FROM", None),
