@@ -8,6 +8,7 @@
 mod mail;
 mod mortal;
 mod walk;
+mod whitelist;
 
 use crate::support::{Answer, first_backup_is_past, moment, order, wait_for};
 use mortal::Mortal;

@@ -172,12 +172,11 @@ fn outside_production_mail_reaches_those_on_the_whitelist_each_recipient_alone()
     assert!(shop.sandbox.mail_of("relay1").is_empty(), "{}", mail_log(&shop));
 
     // One domain is named by the application, the other one by a person.
-    let yaml = include_str!("../crates/sandbox/shop/1.0.0/orocloud.yaml");
-    let listed = format!("{yaml}  mail:\n    whitelist: ['Allowed.example']\n");
-    branch(&shop, "listed", &[("orocloud.yaml", &listed)]);
+    version_with_whitelist(&shop, "listed", "Allowed.example");
     shop.cli("developer", ["upgrade:source", "--reference=listed", "-n"]).succeeds();
     let whitelist = || shop.cli("viewer", ["smtp:whitelist", "show"]).succeeds().stdout;
-    wait_for("the whitelist of the release", || whitelist().contains("only: allowed.example"));
+    let shown = whitelist();
+    assert!(shown.contains("only: allowed.example"), "{shown}");
     shop.cli("operator", ["smtp:whitelist", "add", "bücher.example"]).succeeds();
     let shown = whitelist();
     assert!(shown.contains("allowed.example, xn--bcher-kva.example (by the application's"), "{shown}");
@@ -211,4 +210,79 @@ fn outside_production_mail_reaches_those_on_the_whitelist_each_recipient_alone()
         assert_eq!(reached(&one, &format!("mixed {number}")), *expected, "{to:?}\n{}", logs());
     }
     assert!(shop.sandbox.mail_of("relay2").is_empty());
+}
+
+/// The only domains whose mail goes to a relay, by the map that Postfix reads; none without a whitelist.
+pub fn listed(shop: &Shop) -> Vec<String> {
+    let map = shop.node_dir("mail1").join("state/postfix/config/transport");
+    let map = fs::read_to_string(map).expect("a map");
+    map.lines().filter_map(|line| line.split(' ').next()).map(str::to_owned).collect()
+}
+
+/// A version with a whitelist of its own.
+pub fn version_with_whitelist(shop: &Shop, name: &str, domain: &str) {
+    let yaml = include_str!("../crates/sandbox/shop/1.0.0/orocloud.yaml");
+    let yaml = format!("{yaml}  mail:\n    whitelist: ['{domain}']\n");
+    branch(shop, name, &[("orocloud.yaml", &yaml)]);
+}
+
+#[test]
+fn in_production_a_first_whitelist_holds_before_its_release_is_served() {
+    let options = Options { smtp: true, ..Options::default() };
+    let (shop, failpoint, _folder) = Shop::start_mortal_with(options);
+    let one = Server { shop: &shop, server: "relay1" };
+    shop.deploy("1.0.0");
+    let set = one.set("main", &[], &one.password());
+    assert_eq!(set.code, 0, "{set:#?}\n{}", mail_log(&shop));
+    order(&shop, "ann@other.example");
+    wait_for("mail about an order", || one.taken("ann@other.example") == 1);
+
+    // Nobody is served by the new release yet.
+    version_with_whitelist(&shop, "listed", "allowed.example");
+    let both = ["allowed.example", ".allowed.example"];
+    fs::write(&failpoint, "release:record/intent wait").expect("a failpoint");
+    let waits = failpoint.with_extension("waits");
+    let upgrade = shop.cli("developer", ["upgrade:source", "--reference=listed", "-n"]).spawn();
+    wait_for("the release to be about to be served", || waits.exists());
+    assert_eq!(
+        (shop.version_on("web1").as_str(), listed(&shop)),
+        ("1.0.0", both.map(str::to_owned).to_vec())
+    );
+    let mut submission = Submission::begin(&shop);
+    submission.send("held", "", &["eve@other.example", "ann@allowed.example"]);
+    let _ = fs::remove_file(&waits);
+    let upgraded = upgrade.wait_with_output().expect("its end");
+    let told = String::from_utf8_lossy(&upgraded.stderr).into_owned();
+    assert!(upgraded.status.success() && told.contains("mail.whitelist of release"), "{told}");
+    nothing_waits(&shop);
+    assert_eq!(reached(&one, "held"), ["ann@allowed.example"], "{}", mail_log(&shop));
+    assert!(is_dropped(&shop, "eve@other.example"));
+
+    // Without it everybody is reached again, once the release without it is sure to stay.
+    let release = shop.release_on("web1").expect("a release");
+    let release = release.file_name().and_then(|name| name.to_str()).expect("its name").to_owned();
+    let back = ["release:rollback", "-n", "--wait-lock=2m"];
+    shop.cli("developer", back).succeeds();
+    wait_for("the whitelist to be gone", || listed(&shop).is_empty());
+
+    // What is undone takes its list back before it says so.
+    fs::write(&failpoint, "release:record/intent").expect("a failpoint");
+    let forth = ["release:rollback", &release, "-n", "--wait-lock=2m"];
+    let rollback = shop.cli("developer", forth).spawn();
+    let maint1 = shop.sandbox.node("maint1").expect("maint1");
+    wait_for("the end of an agent", || maint1.service("agent").is_ok_and(|agent| agent.pid.is_none()));
+    assert_eq!(listed(&shop), both);
+    maint1.start_service("agent").expect("it starts again");
+    let undone = rollback.wait_with_output().expect("its end");
+    assert_eq!(undone.status.code(), Some(1), "{undone:?}");
+    assert!(listed(&shop).is_empty());
+
+    // Nothing is narrowed behind the back of a mail node that is away; what changes nothing needs no mail node.
+    shop.sandbox.node("mail1").expect("mail1").kill().expect("it is killed");
+    let refused = shop.cli("developer", forth).ends_with(1);
+    for said in ["mail1 cannot be told", "orocloud-cli status"] {
+        assert!(refused.stderr.contains(said), "{refused:#?}");
+    }
+    assert_eq!(shop.version_on("web1"), "1.0.0");
+    shop.cli("developer", ["upgrade:source", "--reference=1.0.1", "-n", "--wait-lock=2m"]).succeeds();
 }

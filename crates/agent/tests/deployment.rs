@@ -2,14 +2,13 @@
 #![allow(clippy::unwrap_used)]
 
 use std::collections::HashMap;
-use std::pin::Pin;
 use std::time::{Duration, Instant};
 
 use orocloud_agent::calls::backup::facts::Places;
 use orocloud_agent::calls::deploy;
 use orocloud_agent::engines::http;
 use orocloud_agent::environment::Agent;
-use orocloud_agent::nodes::actions::{self, ActionContext, SendPackage};
+use orocloud_agent::nodes::actions::{self, ActionContext, FromNode, OtherNodes};
 use orocloud_agent::nodes::{Node, NodeRef};
 use orocloud_agent::operations::EventSink;
 use orocloud_agent::operations::plan::{OperationPlan, Outputs, Step};
@@ -17,9 +16,9 @@ use orocloud_agent::package::{Receiver, Store};
 use orocloud_agent::process::{AccountNames, Processes};
 use orocloud_protocol::deploy::DeployParams;
 use orocloud_protocol::node::{
-    MaintenanceBefore, PackageReceiveParams, Phase, Probe, StepAction, StepAnswer,
+    MailListedParams, MaintenanceBefore, PackageReceiveParams, Phase, Probe, StepAction, StepAnswer,
 };
-use orocloud_protocol::{CallError, CallId, NodeName};
+use orocloud_protocol::{CallError, CallId, MailDomain, NodeName};
 use orocloud_sandbox::{Options, Sandbox};
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
@@ -96,14 +95,14 @@ impl Rig {
 /// As the coordinator does it, without a network.
 struct Sender<'a>(&'a HashMap<NodeName, NodeRef>);
 
-impl SendPackage for Sender<'_> {
+impl OtherNodes for Sender<'_> {
     fn send<'a>(
         &'a self,
         to: &'a NodeName,
         package: &'a PackageReceiveParams,
         file: &'a std::path::Path,
         _events: &'a EventSink,
-    ) -> Pin<Box<dyn Future<Output = Result<(), CallError>> + Send + 'a>> {
+    ) -> FromNode<'a, ()> {
         Box::pin(async move {
             let store = Store::open(&self.0[to].config.state).unwrap();
             if let Some(mut receiver) = Receiver::new(store, package.clone()).unwrap() {
@@ -112,6 +111,24 @@ impl SendPackage for Sender<'_> {
             }
             Ok(())
         })
+    }
+
+    fn mail_listed<'a>(
+        &'a self,
+        _web: &'a NodeName,
+        _asked: MailListedParams,
+    ) -> FromNode<'a, Option<Vec<MailDomain>>> {
+        unreachable!("there is no mail node")
+    }
+
+    fn act<'a>(
+        &'a self,
+        _on: &'a NodeName,
+        _name: &'a str,
+        _action: StepAction,
+        _limit: Duration,
+    ) -> FromNode<'a, Value> {
+        unreachable!("there is no mail node")
     }
 }
 

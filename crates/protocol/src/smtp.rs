@@ -336,8 +336,13 @@ impl Call for Whitelist {
     type Params = WhitelistParams;
     type Answer = ChangedAnswer;
 
-    fn locks(_: &WhitelistParams) -> Vec<Lock> {
-        vec![Lock::exclusive(Resource::Mail)]
+    /// What is followed is what is served, which must not change meanwhile.
+    fn locks(params: &WhitelistParams) -> Vec<Lock> {
+        let mut locks = vec![Lock::exclusive(Resource::Mail)];
+        if params.change == WhitelistChange::Follow {
+            locks.push(Lock::shared(Resource::Code));
+        }
+        locks
     }
 }
 

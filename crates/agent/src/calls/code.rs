@@ -155,6 +155,11 @@ impl CodeOrder<'_> {
         vec![vec![schema], vec![self.maint("release:accept", accept)]]
     }
 
+    /// Its `mail.whitelist`, before anybody is served by it; nothing where there are no mail nodes.
+    pub fn whitelist(&self) -> Option<Vec<Step>> {
+        whitelist(self.environment, self.places, self.release, self.before)
+    }
+
     /// The one moment in which nodes differ.
     pub fn switch(&self) -> Vec<Step> {
         let previous = self.before.map(|before| &before.release);
@@ -184,6 +189,22 @@ impl CodeOrder<'_> {
         }
         steps
     }
+}
+
+/// `mail.whitelist` of a release, before anybody is served by it; nothing where there are no mail nodes.
+pub fn whitelist(
+    environment: &Environment,
+    places: &Places,
+    release: &ReleaseName,
+    before: Option<&CodeVersion>,
+) -> Option<Vec<Step>> {
+    environment.with_role(NodeRole::Mail).next()?;
+    let action = StepAction::MailWhitelist {
+        release: release.clone(),
+        before: before.map(|before| before.release.clone()),
+        webs: places.webs.clone(),
+    };
+    Some(vec![step("mail:whitelist", &places.maint, action)])
 }
 
 /// Every web node must have answered, since every one is going to serve what comes.

@@ -101,10 +101,12 @@ pub fn plan(
         vec![order.package()],
         order.send(),
         order.unpack(),
-        vec![order.console("application:install", commands)?],
-        order.warm(),
-        vec![order.record()],
     ];
+    // Its commands may send mail already.
+    groups.extend(order.whitelist());
+    groups.push(vec![order.console("application:install", commands)?]);
+    groups.push(order.warm());
+    groups.push(vec![order.record()]);
     let point_of_no_return = groups.len();
     groups.push(order.switch());
     groups.push(order.check_each());
@@ -215,6 +217,7 @@ mod tests {
              [[node]]\nname = \"web1\"\nroles = [\"web\"]\nzone = \"a\"\naddress = \"::1\"\n\
              [[node]]\nname = \"web2\"\nroles = [\"web\"]\nzone = \"b\"\naddress = \"::1\"\n\
              [[node]]\nname = \"db1\"\nroles = [\"db\"]\nzone = \"a\"\naddress = \"::1\"\n\
+             [[node]]\nname = \"mail1\"\nroles = [\"mail\"]\nzone = \"a\"\naddress = \"::1\"\n\
              [application]\ndocument_root = \"public\"\n[repository]\nurl = \"ssh://git@x/shop.git\"\n[backup]\n",
         )
         .unwrap();
@@ -242,6 +245,7 @@ mod tests {
                 "package:send:web2 maint1",
                 "release:unpack web1",
                 "release:unpack web2",
+                "mail:whitelist maint1",
                 "application:install web1",
                 "cache:warm web1",
                 "cache:warm web2",

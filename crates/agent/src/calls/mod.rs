@@ -209,7 +209,7 @@ pub async fn dispatch(
         }
         Method::NodeMailListed => {
             let node = &context.daemon.node;
-            query::<wire::node::MailListed>(params, async |_| crate::nodes::mail::listed(node)).await
+            query::<wire::node::MailListed>(params, async |p| crate::nodes::mail::listed(node, &p)).await
         }
         Method::NodeMailDns => {
             let node = &context.daemon.node;

@@ -174,7 +174,8 @@ fn plan(
     page_is_up: bool,
 ) -> OperationPlan {
     let recall = StepAction::ReleaseRecall { version: version.clone() };
-    let mut groups = vec![vec![order.maint("release:record", recall)]];
+    let mut groups: Vec<_> = order.whitelist().into_iter().collect();
+    groups.push(vec![order.maint("release:record", recall)]);
     let point_of_no_return = groups.len();
     groups.push(order.switch());
     groups.push(order.check_each());

@@ -109,6 +109,7 @@ impl Ground<'_> {
         let order = &self.order;
         let mut groups = self.prepare(Vec::new(), Vec::new());
         groups.push(self.warm());
+        groups.extend(order.whitelist());
         groups.push(vec![order.record()]);
         groups.retain(|group| !group.is_empty());
         let point_of_no_return = groups.len();
@@ -136,6 +137,8 @@ impl Ground<'_> {
         groups.push(self.hook("hooks:pre-upgrade", Hook::PreUpgrade)?);
         groups.push(self.warm());
         groups.push(self.hook("hooks:pre-maintenance", Hook::PreMaintenance)?);
+        // Where it cannot be set nobody has noticed anything yet, and the update may send mail already.
+        groups.extend(order.whitelist());
         let comment = match &self.params.downtime_comment {
             Some(comment) => comment.to_string(),
             None => format!("the shop is upgraded to {}", order.reference),

@@ -1,27 +1,27 @@
 //! Carries out steps on the nodes, and the logs' way to them.
 
 use std::collections::{BTreeMap, HashMap};
-use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use jiff::Timestamp;
 use orocloud_protocol::log::TailAnswer;
 use orocloud_protocol::node::{
-    LogSources, LogSourcesAnswer, LogSourcesParams, LogTail, LogTailParams, PackageReceive,
-    PackageReceiveParams, Phase, Step as StepCall, StepAction, StepAnswer, StepParams,
+    LogSources, LogSourcesAnswer, LogSourcesParams, LogTail, LogTailParams, MailListed, MailListedParams,
+    PackageReceive, PackageReceiveParams, Phase, Step as StepCall, StepAction, StepAnswer, StepParams,
 };
 use orocloud_protocol::{Call, CallError, CallId, ErrorKind, EventBody, NodeName, NodeRole};
 use serde_json::Value;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use super::actions::SendPackage;
+use super::actions::{FromNode, OtherNodes};
 use super::steps::says_not_running;
 use super::transport::{CallFailure, Nodes, Reply, new_call_id};
 use crate::calls::log::NodeLogs;
 use crate::operations::EventSink;
 use crate::operations::plan::{Executor, Step, StepFailure, StepRequest};
+use crate::rules::whitelist::Named;
 use crate::withheld::{Withheld, Withholding};
 
 /// Carries out steps on the nodes.
@@ -220,15 +220,37 @@ pub async fn act(
     }
 }
 
-impl SendPackage for Nodes {
+impl OtherNodes for Nodes {
     fn send<'a>(
         &'a self,
         to: &'a NodeName,
         package: &'a PackageReceiveParams,
         file: &'a std::path::Path,
         events: &'a EventSink,
-    ) -> Pin<Box<dyn Future<Output = Result<(), CallError>> + Send + 'a>> {
+    ) -> FromNode<'a, ()> {
         Box::pin(async move { self.send_file::<PackageReceive>(to, package, file, events).await.map(drop) })
+    }
+
+    fn mail_listed<'a>(&'a self, web: &'a NodeName, asked: MailListedParams) -> FromNode<'a, Named> {
+        Box::pin(async move { Ok(self.call::<MailListed>(web, &asked).await?.whitelist) })
+    }
+
+    fn act<'a>(
+        &'a self,
+        on: &'a NodeName,
+        name: &'a str,
+        action: StepAction,
+        limit: Duration,
+    ) -> FromNode<'a, Value> {
+        Box::pin(async move {
+            match act(self, on, name, action.clone(), limit).await {
+                // A connection that was kept may have broken since.
+                Err(error) if error.kind == ErrorKind::Unreachable => {
+                    act(self, on, name, action, limit).await
+                }
+                outcome => outcome,
+            }
+        })
     }
 }
 

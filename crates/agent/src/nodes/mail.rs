@@ -11,9 +11,9 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use jiff::Timestamp;
-use orocloud_protocol::node::{MailHistoryParams, MailListedAnswer, MailQueueParams};
+use orocloud_protocol::node::{MailHistoryParams, MailListedAnswer, MailListedParams, MailQueueParams};
 use orocloud_protocol::smtp::{HistoryAnswer, QueueAnswer, RelayInfo, ShowAnswer};
-use orocloud_protocol::{CallError, CallId, EnvironmentType, NodeName};
+use orocloud_protocol::{CallError, CallId, EnvironmentType, ErrorKind, NodeName};
 
 use super::mail_log::Ledger;
 use super::{NodeRef, mail_dns};
@@ -66,13 +66,18 @@ impl<'a> Configurations<'a> {
 
     /// What holds; before anything was set nothing does.
     pub fn desired(&self) -> Result<Desired, CallError> {
-        Ok(self.read(&self.current()?)?.unwrap_or_default())
+        self.document(&self.current()?)
     }
 
     /// The document of the operation's candidate.
     pub fn candidate(&self, operation: CallId) -> Result<Desired, CallError> {
         self.read(&operation.to_string())?
             .ok_or_else(|| CallError::failed(format!("operation {operation} has no candidate here")))
+    }
+
+    /// The document of the configuration of this name.
+    pub fn document(&self, name: &str) -> Result<Desired, CallError> {
+        Ok(self.read(name)?.unwrap_or_default())
     }
 
     fn read(&self, name: &str) -> Result<Option<Desired>, CallError> {
@@ -301,16 +306,18 @@ fn part(skip: u64, take: u64) -> (usize, usize) {
 }
 
 /// `node.mail-listed`
-pub fn listed(node: &NodeRef) -> Result<MailListedAnswer, CallError> {
+pub fn listed(node: &NodeRef, params: &MailListedParams) -> Result<MailListedAnswer, CallError> {
     let config = &node.config;
     let app = config
         .app
         .as_ref()
         .ok_or_else(|| CallError::failed(format!("{} has no [app] in its agent.toml", config.node)))?;
-    if !app.current().exists() {
-        return Ok(MailListedAnswer::default());
+    let release = app.release(&params.release);
+    if !release.exists() {
+        let text = format!("release {} is not on {}", params.release, config.node);
+        return Err(CallError::new(ErrorKind::NotFound, text));
     }
-    let read = app_config::load(Some(&app.orocloud_yaml()), &app.current(), config.environment.kind)?;
+    let read = app_config::load(Some(&app.orocloud_yaml()), &release, config.environment.kind)?;
     Ok(MailListedAnswer { whitelist: read.mail.whitelist })
 }
 

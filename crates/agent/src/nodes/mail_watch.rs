@@ -246,14 +246,9 @@ async fn round(
             _ => {}
         }
     }
-    let before = configurations.current()?;
-    let outcome = reorder(node, postfix, &configurations, &wanted).await;
+    let outcome = put(node, postfix, &wanted).await;
     if outcome.is_err() {
         *not_before = Instant::now() + PAUSE;
-        if configurations.current()? != before {
-            configurations.switch_to(&before)?;
-            node.services.reload(&postfix.service).await?;
-        }
     }
     outcome
 }
@@ -346,8 +341,28 @@ fn order(desired: &Desired) -> Vec<&RelayName> {
     desired.in_order().into_iter().map(|relay| &relay.name).collect()
 }
 
-/// The way of an operation: written and checked beside, switched to, watched.
-async fn reorder(
+/// The way of an operation, in the hand of whoever has the [`TURN`]: written and checked beside, switched to, watched; and
+/// back, when Postfix cannot work by it.
+pub(super) async fn put(node: &NodeRef, postfix: &Postfix, wanted: &Desired) -> Result<(), CallError> {
+    let configurations = Configurations::new(postfix);
+    let before = configurations.current()?;
+    let outcome = switch(node, postfix, &configurations, wanted).await;
+    if outcome.is_err() && configurations.current()? != before {
+        configurations.switch_to(&before)?;
+        if runs(node, postfix).await? {
+            node.services.reload(&postfix.service).await?;
+        }
+    }
+    outcome
+}
+
+/// One that does not run reads what holds when it is started.
+async fn runs(node: &NodeRef, postfix: &Postfix) -> Result<bool, CallError> {
+    let state = node.services.state(&postfix.service).await?;
+    Ok(matches!(state.activity, Activity::Running | Activity::Starting))
+}
+
+async fn switch(
     node: &NodeRef,
     postfix: &Postfix,
     configurations: &Configurations<'_>,
@@ -367,12 +382,16 @@ async fn reorder(
     configurations.tidy_old()
 }
 
-async fn read_anew(
+/// Has Postfix read what it may not have read; until that is sure the watch of relays sees to it.
+pub(super) async fn read_anew(
     node: &NodeRef,
     postfix: &Postfix,
     configurations: &Configurations<'_>,
     name: &str,
 ) -> Result<(), CallError> {
+    if !runs(node, postfix).await? {
+        return configurations.set_unread(name, false);
+    }
     let place = log::end(&postfix.log);
     node.services.reload(&postfix.service).await?;
     follow(node, &CancellationToken::new(), postfix, place).await?;

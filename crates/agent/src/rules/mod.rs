@@ -10,4 +10,5 @@ pub mod retention;
 pub mod strays;
 pub mod usual;
 pub mod wal;
+pub mod whitelist;
 pub mod windows;

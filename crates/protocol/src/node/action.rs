@@ -146,6 +146,17 @@ pub enum StepAction {
     /// Writes down that the restore which [`StepAction::RestoreBegin`] remembered has swapped, for `backup:window` and
     /// `--undo`.
     RestoreRecord {},
+    /// Has the mail nodes hold `mail.whitelist` of a release before it is served, beside that of the one before: no mail
+    /// of the new one goes where it must not, and none of the old one is lost. Does nothing where both say the same. What
+    /// the old one alone named goes once the operation has ended. Its undo gives back what the old one says.
+    MailWhitelist {
+        /// The release that is going to be served.
+        release: ReleaseName,
+        /// The one that is served; absent at the first deployment.
+        before: Option<ReleaseName>,
+        /// Web nodes that have both.
+        webs: Vec<NodeName>,
+    },
 
     // --- on lb ----------------------------------------------------------------------------------------------
     /// Looks whether the load balancer can be told about these web nodes, before anything is done that counts on it.
@@ -282,6 +293,15 @@ pub enum StepAction {
     /// Lets Postfix work by the candidate's configuration, and watches it. Its undo lets it work by the one before.
     /// Output: [`crate::smtp::ChangedAnswer`].
     MailSwitch {},
+    /// Sets which recipients the application's orocloud.yaml names, in one go, and watches Postfix work by it. May be
+    /// repeated, and nothing undoes it.
+    MailHold {
+        /// The only domains; absent without a whitelist there.
+        whitelist: Option<Vec<MailDomain>>,
+        /// Those that hold already stay beside them.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        beside: bool,
+    },
     /// Notes where Postfix's log ends, before messages are sent that [`Self::MailFollow`] follows. Output:
     /// [`super::MailReady`].
     MailReady {

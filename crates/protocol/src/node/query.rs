@@ -317,7 +317,7 @@ pub struct MailHistoryParams {
     pub take: u64,
 }
 
-/// What the application on a web node says of recipients: `mail.whitelist` in the orocloud.yaml of the release it serves.
+/// What a release on a web node says of recipients: `mail.whitelist` in its orocloud.yaml.
 pub enum MailListed {}
 
 impl Call for MailListed {
@@ -328,15 +328,18 @@ impl Call for MailListed {
     type Answer = MailListedAnswer;
 }
 
-/// `node.mail-listed` takes nothing.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+/// What `node.mail-listed` takes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct MailListedParams {}
+pub struct MailListedParams {
+    /// Which, served or not; it must be unpacked there.
+    pub release: ReleaseName,
+}
 
 /// What it says.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MailListedAnswer {
-    /// The only domains; absent where it says nothing, or nothing is served.
+    /// The only domains; absent where it says nothing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub whitelist: Option<Vec<MailDomain>>,
 }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use orocloud_protocol::backup::CodeVersion;
 use orocloud_protocol::smtp::{Whitelist, WhitelistChange, WhitelistParams};
 use orocloud_protocol::{CallError, MailDomain, NodeName, NodeRole, OperationOptions, node};
 
@@ -15,11 +16,14 @@ const LOOK: Duration = Duration::from_secs(2);
 /// How long after a failure the next attempt follows.
 const AGAIN: Duration = Duration::from_secs(10);
 
-/// What the release that is served says: by the first web node that answers.
+/// What the release says that every node is to serve: by the first web node that has it. One that was left behind may serve
+/// another.
 pub async fn listed(daemon: &DaemonRef) -> Result<Option<Vec<MailDomain>>, CallError> {
-    let mut fault = None;
-    for web in daemon.node.config.environment.with_role(NodeRole::Web) {
-        match daemon.nodes.call::<node::MailListed>(&web.name, &node::MailListedParams {}).await {
+    let config = &daemon.node.config;
+    let Some(CodeVersion { release, .. }) = releases::recorded(&config.state)? else { return Ok(None) };
+    let (asked, mut fault) = (node::MailListedParams { release }, None);
+    for web in config.environment.with_role(NodeRole::Web) {
+        match daemon.nodes.call::<node::MailListed>(&web.name, &asked).await {
             Ok(answer) => return Ok(answer.whitelist),
             Err(error) => drop(fault.get_or_insert(error)),
         }

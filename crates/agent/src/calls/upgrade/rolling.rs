@@ -23,6 +23,8 @@ impl Ground<'_> {
         groups.push(vec![order.console("update:preview", ConsoleCommands::UpdatePreview)?]);
         groups.push(self.hook("hooks:pre-upgrade", Hook::PreUpgrade)?);
         groups.push(self.warm());
+        // The update may send mail already.
+        groups.extend(order.whitelist());
         let (before, webs) = (self.before.clone(), order.places.webs.clone());
         let watch = StepAction::DatabaseWatch { before, webs, open: true };
         let mut last = order.check_balancers();

@@ -11,7 +11,7 @@ use serde_json::Value;
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
-use super::{Action, ActionContext, carry_out, mail_follow, mail_send};
+use super::{Action, ActionContext, carry_out, mail_follow, mail_hold, mail_send};
 use crate::engines::postfix::{self, configuration, log, submission};
 use crate::engines::{greeting, relay};
 use crate::environment::Postfix;
@@ -19,6 +19,7 @@ use crate::mail_settings::{Desired, Relay};
 use crate::nodes::NodeRef;
 use crate::nodes::mail::{Configurations, how_they_fare, section};
 use crate::nodes::mail_watch;
+use crate::rules::whitelist::Named;
 use crate::service_manager::Activity;
 
 /// How long Postfix may take to work by another configuration.
@@ -36,8 +37,13 @@ pub async fn run(
     action: &StepAction,
 ) -> Result<StepAnswer, CallError> {
     // What only looks waits for nobody.
-    let changes =
-        matches!(action, StepAction::MailStage { .. } | StepAction::MailWrite {} | StepAction::MailSwitch {});
+    let changes = matches!(
+        action,
+        StepAction::MailStage { .. }
+            | StepAction::MailWrite {}
+            | StepAction::MailSwitch {}
+            | StepAction::MailHold { .. }
+    );
     let _turn = if changes { Some(mail_watch::TURN.lock().await) } else { None };
     match action {
         StepAction::MailStage { change } => carry_out(&Stage { change }, phase, context).await,
@@ -47,6 +53,9 @@ pub async fn run(
         }
         StepAction::MailWrite {} => carry_out(&Write {}, phase, context).await,
         StepAction::MailSwitch {} => carry_out(&Switch {}, phase, context).await,
+        StepAction::MailHold { whitelist, beside } => {
+            carry_out(&mail_hold::Hold { whitelist, beside: *beside }, phase, context).await
+        }
         StepAction::MailReady { from } => {
             carry_out(&mail_follow::Ready { from: from.as_ref() }, phase, context).await
         }
@@ -64,6 +73,9 @@ pub(super) fn address(address: &MailAddress) -> Result<Address, CallError> {
         .map_err(|error| CallError::refused(format!("{address} is no address of mail: {error}")))
 }
 
+/// The mark of the application's list as it was when the candidate was made.
+const FOUND: &str = "mail:found";
+
 struct Stage<'a> {
     change: &'a MailChange,
 }
@@ -71,7 +83,9 @@ struct Stage<'a> {
 impl Action for Stage<'_> {
     async fn act(&self, context: &ActionContext<'_>) -> Result<Value, CallError> {
         let configurations = Configurations::new(section(context.node)?);
-        let desired = configurations.desired()?.with(self.change)?;
+        let holds = configurations.desired()?;
+        context.marks().set(FOUND, &holds.application)?;
+        let desired = holds.with(self.change)?;
         for relay in &desired.relays {
             for given in [&relay.probe_from, &relay.probe_to].into_iter().flatten() {
                 address(given)?;
@@ -201,6 +215,7 @@ impl Action for Switch {
                 before
             }
         };
+        with_list_of_now(context, postfix)?;
         let place = log::end(&postfix.log);
         configurations.switch_to(&candidate)?;
         context.node.services.reload(&postfix.service).await?;
@@ -216,6 +231,12 @@ impl Action for Switch {
         let configurations = Configurations::new(postfix);
         let Some(before) = context.marks().get::<String>(BEFORE)? else { return Ok(()) };
         if configurations.current()? != before {
+            let (holds, ours) = (configurations.desired()?, configurations.candidate(context.operation)?);
+            if holds.application != ours.application {
+                // A release on its way has brought its list since, which stays.
+                let wanted = Desired { application: holds.application, ..configurations.document(&before)? };
+                return mail_watch::put(context.node, postfix, &wanted).await;
+            }
             configurations.switch_to(&before)?;
         }
         // One that does not run reads it when it is started.
@@ -236,6 +257,21 @@ impl Action for Switch {
         let is_switched = configurations.current()? == context.operation.to_string();
         Ok(if is_switched { Probe::Partial } else { Probe::NotDone })
     }
+}
+
+/// Gives the candidate the list of the application that holds by now, if that is another one than when the candidate was made: an
+/// operation that brings a release sets it without waiting for operations of mail.
+fn with_list_of_now(context: &ActionContext<'_>, postfix: &Postfix) -> Result<(), CallError> {
+    let configurations = Configurations::new(postfix);
+    let Some(found) = context.marks().get::<Named>(FOUND)? else { return Ok(()) };
+    let Desired { application, .. } = configurations.desired()?;
+    let candidate = configurations.candidate(context.operation)?;
+    if application == found || application == candidate.application {
+        return Ok(());
+    }
+    configurations.stage(context.operation, &Desired { application, ..candidate })?;
+    let config = &context.node.config;
+    configurations.write(context.operation, config.environment.kind, config.signer.as_ref()).map(drop)
 }
 
 /// Has the signer read its tables, which have been switched with Postfix's configuration. One that does not run reads them when

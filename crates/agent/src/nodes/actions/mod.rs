@@ -9,6 +9,7 @@ mod extensions;
 mod frontend;
 pub(in crate::nodes) mod mail;
 mod mail_follow;
+mod mail_hold;
 mod mail_send;
 pub mod maintenance;
 pub mod media;
@@ -23,8 +24,10 @@ mod source;
 mod watch;
 
 use std::path::Path;
+use std::pin::Pin;
+use std::time::Duration;
 
-use orocloud_protocol::node::{Phase, Probe, StepAction, StepAnswer};
+use orocloud_protocol::node::{MailListedParams, PackageReceiveParams, Phase, Probe, StepAction, StepAnswer};
 use orocloud_protocol::{CallError, CallId, ErrorKind, NodeName, NodeRole};
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
@@ -36,13 +39,14 @@ use crate::nodes::marks::Marks;
 use crate::operations::EventSink;
 use crate::operations::plan::Outputs;
 use crate::package::Store;
+use crate::rules::whitelist::Named;
 
 /// What an action has at hand.
 pub struct ActionContext<'a> {
     /// This node.
     pub node: &'a NodeRef,
     /// On maint: how to reach the others.
-    pub coordinator: Option<&'a dyn SendPackage>,
+    pub coordinator: Option<&'a dyn OtherNodes>,
     /// The operation.
     pub operation: CallId,
     /// The step's name.
@@ -112,16 +116,31 @@ impl<'a> ActionContext<'a> {
     }
 }
 
-/// The coordinator's way to send a package to a node.
-pub trait SendPackage: Send + Sync {
-    /// Sends the file; the node checks its hash.
+/// What another node answers, in a while.
+pub type FromNode<'a, T> = Pin<Box<dyn Future<Output = Result<T, CallError>> + Send + 'a>>;
+
+/// The coordinator's way to other nodes, for a step that needs several of them.
+pub trait OtherNodes: Send + Sync {
+    /// Sends a package; the node checks its hash.
     fn send<'a>(
         &'a self,
-        to: &'a orocloud_protocol::NodeName,
-        package: &'a orocloud_protocol::node::PackageReceiveParams,
-        file: &'a std::path::Path,
+        to: &'a NodeName,
+        package: &'a PackageReceiveParams,
+        file: &'a Path,
         events: &'a EventSink,
-    ) -> std::pin::Pin<Box<dyn Future<Output = Result<(), CallError>> + Send + 'a>>;
+    ) -> FromNode<'a, ()>;
+
+    /// Asks a web node for the `mail.whitelist` of a release.
+    fn mail_listed<'a>(&'a self, web: &'a NodeName, asked: MailListedParams) -> FromNode<'a, Named>;
+
+    /// Acts on a node. Such an act may be repeated, and nothing undoes it.
+    fn act<'a>(
+        &'a self,
+        on: &'a NodeName,
+        name: &'a str,
+        action: StepAction,
+        limit: Duration,
+    ) -> FromNode<'a, Value>;
 }
 
 /// One kind of step. After a crash the probe tells what happened, so it must be right whatever moment the act was
@@ -234,6 +253,10 @@ async fn run_here(
             carry_out(&record::Record { release, reference, by }, phase, context).await
         }
         StepAction::ReleaseRecall { version } => carry_out(&record::Recall { version }, phase, context).await,
+        StepAction::MailWhitelist { release, before, webs } => {
+            let action = mail_hold::Whitelist { release, before: before.as_ref(), webs };
+            carry_out(&action, phase, context).await
+        }
         StepAction::ReleaseAccept { release } => carry_out(&record::Accept { release }, phase, context).await,
         StepAction::DatabaseWatch { before, webs, open } => {
             carry_out(&watch::Watch { before, webs, open: *open }, phase, context).await
@@ -254,6 +277,7 @@ async fn run_here(
         | StepAction::MailTry { .. }
         | StepAction::MailWrite {}
         | StepAction::MailSwitch {}
+        | StepAction::MailHold { .. }
         | StepAction::MailReady { .. }
         | StepAction::MailSend { .. }
         | StepAction::MailFollow { .. } => mail::run(context, phase, action).await,

@@ -8,6 +8,7 @@ use orocloud_protocol::node::{AsideCopy, AsideOrigin, ConsoleCommands, ServiceHo
 use super::{Decision, Media, Names};
 use crate::calls::backup::facts::Facts;
 use crate::calls::backup::point::{PointOrder, step, tidying};
+use crate::calls::code;
 use crate::calls::maintenance::{page_down, page_up};
 use crate::calls::service;
 use crate::operations::plan::{OnLoss, Step};
@@ -40,6 +41,10 @@ impl Steps<'_> {
         let mut groups = self.aside();
         if self.facts.info.running && self.decision.database.is_some() {
             groups.push(vec![self.on_db("database:archive", StepAction::DatabaseArchive {})]);
+        }
+        if let Some(to) = &self.decision.code {
+            let now = self.facts.known.code.as_ref();
+            groups.extend(code::whitelist(self.facts.environment, places, &to.release, now));
         }
         groups.push(vec![step("restore:begin", &places.maint, self.begin())]);
         if self.facts.known.code.is_some() {

@@ -1,0 +1,179 @@
+//! `mail.whitelist` of a release that is on its way: it holds on the mail nodes before anybody is served by that release.
+
+use std::time::Duration;
+
+use orocloud_protocol::node::{MailListedParams, Probe, StepAction};
+use orocloud_protocol::{
+    CallError, ErrorKind, EventBody, NodeName, NodeRole, NoteLevel, OutputStream, ReleaseName,
+};
+use serde_json::Value;
+
+use super::mail::cancelled;
+use super::{Action, ActionContext, OtherNodes};
+use crate::mail_settings::Desired;
+use crate::nodes::mail::{Configurations, section};
+use crate::nodes::mail_watch;
+use crate::rules::whitelist::{Named, beside, narrows};
+
+/// How long a mail node may take.
+const LIMIT: Duration = Duration::from_secs(120);
+
+/// The mark of what the release says that is served, once a mail node may have been told of the other one.
+const BEFORE: &str = "mail:whitelist";
+
+/// [`orocloud_protocol::node::StepAction::MailWhitelist`]
+pub struct Whitelist<'a> {
+    pub release: &'a ReleaseName,
+    pub before: Option<&'a ReleaseName>,
+    pub webs: &'a [NodeName],
+}
+
+impl Whitelist<'_> {
+    /// What both releases say: by the first web node that has the one on its way.
+    async fn listed(&self, nodes: &dyn OtherNodes) -> Result<[Named; 2], CallError> {
+        let ask = async |web: &NodeName, release: &ReleaseName| {
+            nodes.mail_listed(web, MailListedParams { release: release.clone() }).await
+        };
+        let mut fault = None;
+        for web in self.webs {
+            let coming = match ask(web, self.release).await {
+                Ok(coming) => coming,
+                Err(error) => {
+                    fault.get_or_insert(error);
+                    continue;
+                }
+            };
+            let before = match self.before {
+                None => None,
+                // It is recorded, and lies nowhere.
+                Some(before) => match ask(web, before).await {
+                    Err(error) if error.kind == ErrorKind::NotFound => None,
+                    before => before?,
+                },
+            };
+            return Ok([before, coming]);
+        }
+        Err(fault.unwrap_or_else(|| CallError::internal("no web node is named that has the release")))
+    }
+
+    /// Tells every mail node; gives those that cannot be told.
+    async fn tell(
+        context: &ActionContext<'_>,
+        whitelist: &Named,
+        beside: bool,
+    ) -> Vec<(NodeName, CallError)> {
+        let mut faults = Vec::new();
+        let Some(nodes) = context.coordinator else { return faults };
+        for mail in context.node.config.environment.with_role(NodeRole::Mail) {
+            let action = StepAction::MailHold { whitelist: whitelist.clone(), beside };
+            if let Err(error) = nodes.act(&mail.name, "mail:hold", action, LIMIT).await {
+                faults.push((mail.name.clone(), error));
+            }
+        }
+        faults
+    }
+
+    fn cannot_narrow(&self, mail: &NodeName, error: &CallError) -> CallError {
+        CallError::failed(format!(
+            "mail.whitelist of release {} lets mail reach fewer than now, and {mail} cannot be told so",
+            self.release
+        ))
+        .because(error)
+        .hint("see what is wrong, and repeat your command once it is well: orocloud-cli status")
+        .hint("a version with the mail.whitelist that is served now can be brought meanwhile")
+    }
+}
+
+impl Action for Whitelist<'_> {
+    async fn act(&self, context: &ActionContext<'_>) -> Result<Value, CallError> {
+        let nodes = context.coordinator.ok_or_else(|| CallError::internal("maint reaches no other node"))?;
+        let [before, coming] = self.listed(nodes).await?;
+        if before == coming {
+            let text = "mail.whitelist is what it was: nothing is to be done".to_owned();
+            context.events.emit(EventBody::Output {
+                stream: OutputStream::Stdout,
+                text,
+                step: None,
+                node: None,
+            });
+            return Ok(Value::Null);
+        }
+        if coming.is_none() {
+            // Until it is sure to stay no list is taken away.
+            let text =
+                format!("release {} has no mail.whitelist: the one that holds goes after this", self.release);
+            context.events.emit(EventBody::Note { level: NoteLevel::Info, text });
+            return Ok(Value::Null);
+        }
+        context.marks().set(BEFORE, &before)?;
+        let faults = tokio::select! {
+            faults = Self::tell(context, &coming, true) => faults,
+            () = context.cancel.cancelled() => return Err(cancelled()),
+        };
+        let kind = context.node.config.environment.kind;
+        for (mail, error) in &faults {
+            if narrows(kind, &before, &coming) {
+                return Err(self.cannot_narrow(mail, error));
+            }
+            let text = format!(
+                "{mail} cannot be told whom mail.whitelist of release {} lets mail reach besides; it is told as soon as it can be: {error}",
+                self.release
+            );
+            context.events.emit(EventBody::Note { level: NoteLevel::Warning, text });
+        }
+        let text = format!("mail.whitelist of release {} holds", self.release);
+        context.events.emit(EventBody::Note { level: NoteLevel::Info, text });
+        Ok(Value::Null)
+    }
+
+    async fn undo(&self, context: &ActionContext<'_>) -> Result<(), CallError> {
+        let Some(before) = context.marks().get::<Named>(BEFORE)? else { return Ok(()) };
+        // Whoever cannot be told follows the release that is served once the operation has ended: nobody waits here.
+        for (mail, error) in Self::tell(context, &before, false).await {
+            let text = format!(
+                "{mail} cannot be told of the mail.whitelist that was; it is told as soon as it can be: {error}"
+            );
+            context.events.emit(EventBody::Note { level: NoteLevel::Warning, text });
+        }
+        context.marks().clear(BEFORE)
+    }
+
+    async fn probe(&self, _context: &ActionContext<'_>) -> Result<Probe, CallError> {
+        // Telling them again changes nothing.
+        Ok(Probe::Partial)
+    }
+}
+
+/// [`orocloud_protocol::node::StepAction::MailHold`]
+pub struct Hold<'a> {
+    pub whitelist: &'a Named,
+    pub beside: bool,
+}
+
+impl Action for Hold<'_> {
+    async fn act(&self, context: &ActionContext<'_>) -> Result<Value, CallError> {
+        let postfix = section(context.node)?;
+        let configurations = Configurations::new(postfix);
+        let holds = configurations.desired()?;
+        let application = match self.beside {
+            true => beside(&holds.application, self.whitelist),
+            false => self.whitelist.clone(),
+        };
+        if application != holds.application {
+            mail_watch::put(context.node, postfix, &Desired { application, ..holds }).await?;
+        } else if configurations.is_unread()? {
+            let current = configurations.current()?;
+            mail_watch::read_anew(context.node, postfix, &configurations, &current).await?;
+        }
+        Ok(Value::Null)
+    }
+
+    async fn undo(&self, _context: &ActionContext<'_>) -> Result<(), CallError> {
+        // Whoever wants another one says so.
+        Ok(())
+    }
+
+    async fn probe(&self, _context: &ActionContext<'_>) -> Result<Probe, CallError> {
+        Ok(Probe::Partial)
+    }
+}
