@@ -277,6 +277,19 @@ fn in_production_a_first_whitelist_holds_before_its_release_is_served() {
     assert_eq!(undone.status.code(), Some(1), "{undone:?}");
     assert!(listed(&shop).is_empty());
 
+    // A change of a relay that was made ready before does not bring the list of then back.
+    fs::write(&failpoint, "mail:switch/node-intent wait").expect("a failpoint");
+    let set =
+        shop.cli("operator", ["smtp:relay:set", "main", "--priority=5", "-n", "--wait-lock=2m"]).spawn();
+    wait_for("a relay about to be switched", || waits.exists());
+    shop.cli("developer", forth).succeeds();
+    let _ = fs::remove_file(&waits);
+    let set = set.wait_with_output().expect("its end");
+    assert!(set.status.success(), "{set:?}");
+    assert_eq!(listed(&shop), both);
+    shop.cli("developer", back).succeeds();
+    wait_for("the whitelist to be gone", || listed(&shop).is_empty());
+
     // Nothing is narrowed behind the back of a mail node that is away; what changes nothing needs no mail node.
     shop.sandbox.node("mail1").expect("mail1").kill().expect("it is killed");
     let refused = shop.cli("developer", forth).ends_with(1);

@@ -219,9 +219,9 @@ enum Deed {
 /// Mail to any other recipient is dropped, each recipient of a message alone; sub-domains of a domain belong to it. Without
 /// a whitelist an environment of type prod reaches everybody, any other nobody; an empty one reaches nobody.
 ///
-/// Domains that the application names in mail.whitelist of its orocloud.yaml are on the list too: within seconds after the
-/// operation that brought that release. They are taken off it in that file alone. (follow does at once what the agent does
-/// by itself.)
+/// Domains that the application names in mail.whitelist of its orocloud.yaml are on the list too, before that release is
+/// served; those that only the release before named go seconds after the operation. They are taken off it in that file alone.
+/// (follow does at once what the agent does by itself.)
 ///
 /// Example: orocloud-cli smtp:whitelist add example.com
 #[derive(Debug, Parser)]

@@ -1,6 +1,6 @@
 use orocloud_protocol::backup::{DatabaseBackup, PastRestore, RecoveryPoint};
 use orocloud_protocol::node::{ArchivedRun, DatabaseInfoAnswer, KeptFolder, Swapped};
-use orocloud_protocol::{ErrorKind, OperationOptions};
+use orocloud_protocol::{ErrorKind, NodeRole, OperationOptions};
 
 use super::*;
 use crate::calls::backup::facts::{Known, Places};
@@ -190,6 +190,20 @@ fn a_restore_touches_nothing_live_before_its_point_of_no_return() {
     assert!(plan.destructive);
     assert!(plan.loses[0].contains("since 2026-11-24 10:30:00 UTC (1 h 30 min)"), "{:?}", plan.loses);
     assert!(plan.summary[1].contains("1.0.0 (20261124090000)"), "{:?}", plan.summary);
+}
+
+#[test]
+fn the_whitelist_of_the_code_that_comes_back_holds_before_it_is_served() {
+    let mut environment = environment();
+    environment.nodes[0].roles.push(NodeRole::Mail);
+    let facts = facts(&environment);
+    let steps = |scope| {
+        let target = RestoreTarget::Point("2026-11-24-1000".parse().unwrap());
+        drawn(&planned(&RestoreParams { scope, ..params(target) }, &facts).unwrap()).join("\n")
+    };
+    let code_only = steps(RestoreScope::Code);
+    assert!(code_only.contains("mail:whitelist@maint1\nrestore:begin@maint1"), "{code_only}");
+    assert!(!steps(RestoreScope::Database).contains("mail:whitelist"));
 }
 
 #[test]

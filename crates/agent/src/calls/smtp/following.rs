@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use orocloud_protocol::backup::CodeVersion;
-use orocloud_protocol::smtp::{Whitelist, WhitelistChange, WhitelistParams};
-use orocloud_protocol::{CallError, MailDomain, NodeName, NodeRole, OperationOptions, node};
+use orocloud_protocol::node::StepAction;
+use orocloud_protocol::{CallError, ErrorKind, Lock, MailDomain, NodeName, NodeRole, Resource, node};
 
-use crate::calls::operation::run_scheduled;
+use crate::nodes::executor::act;
 use crate::releases;
 use crate::server::DaemonRef;
 
@@ -15,6 +15,9 @@ const LOOK: Duration = Duration::from_secs(2);
 
 /// How long after a failure the next attempt follows.
 const AGAIN: Duration = Duration::from_secs(10);
+
+/// How long a mail node may take.
+const LIMIT: Duration = Duration::from_secs(120);
 
 /// What the release says that every node is to serve: by the first web node that has it. One that was left behind may serve
 /// another.
@@ -65,16 +68,22 @@ pub async fn watch(daemon: DaemonRef) {
 
 /// Has the mail nodes do what the release says, where they do something else.
 async fn follow(daemon: &DaemonRef, nodes: &[NodeName]) -> Result<(), CallError> {
-    if releases::recorded(&daemon.node.config.state)?.is_none() {
-        return Ok(());
-    }
+    let Some(served) = releases::recorded(&daemon.node.config.state)? else { return Ok(()) };
     let listed = listed(daemon).await?;
     for name in nodes {
         let holds = daemon.nodes.call::<node::Mail>(name, &node::MailParams {}).await?;
         if holds.recipients.application != listed {
-            let params =
-                WhitelistParams { change: WhitelistChange::Follow, options: OperationOptions::default() };
-            return run_scheduled::<Whitelist>(daemon, params).await.map(drop);
+            // For as long as it takes no other release comes. As an operation it would wait for a mail node that is lost,
+            // and nobody could bring a release meanwhile.
+            let busy = || CallError::new(ErrorKind::Locked, "another operation has begun");
+            let what = "mail.whitelist of orocloud.yaml is followed";
+            let _held = daemon.operations.hold(what, &[Lock::shared(Resource::Code)]).ok_or_else(busy)?;
+            if releases::recorded(&daemon.node.config.state)?.as_ref() != Some(&served) {
+                return Err(busy());
+            }
+            let action = StepAction::MailHold { whitelist: listed.clone(), beside: false };
+            act(&daemon.nodes, name, "mail:hold", action, LIMIT).await?;
+            crate::log::line(format!("{name} follows mail.whitelist of release {}", served.release));
         }
     }
     Ok(())

@@ -80,7 +80,7 @@ impl Whitelist<'_> {
         ))
         .because(error)
         .hint("see what is wrong, and repeat your command once it is well: orocloud-cli status")
-        .hint("a version with the mail.whitelist that is served now can be brought meanwhile")
+        .hint("or bring a version with the mail.whitelist that is served now: orocloud-cli upgrade:source --reference=…")
     }
 }
 
@@ -121,8 +121,10 @@ impl Action for Whitelist<'_> {
             );
             context.events.emit(EventBody::Note { level: NoteLevel::Warning, text });
         }
-        let text = format!("mail.whitelist of release {} holds", self.release);
-        context.events.emit(EventBody::Note { level: NoteLevel::Info, text });
+        if faults.is_empty() {
+            let text = format!("mail.whitelist of release {} holds", self.release);
+            context.events.emit(EventBody::Note { level: NoteLevel::Info, text });
+        }
         Ok(Value::Null)
     }
 
