@@ -7,6 +7,7 @@
 
 mod mail;
 mod mortal;
+mod signing;
 mod walk;
 mod whitelist;
 

@@ -5,6 +5,7 @@ use std::fs;
 use std::path::PathBuf;
 
 use super::mortal::Mortal;
+use super::signing;
 use super::walk::{Deaths, Dice, Share, walk};
 use crate::smtp::Server;
 
@@ -122,22 +123,33 @@ impl Holds {
     }
 }
 
-fn walk_mail(share: Share) {
+fn walk_mail(share: Share, signing: Share) {
     let first = Place::start();
     let mut dice = Dice::new();
-    let mut points: Vec<(Change, Deaths)> = Vec::new();
+    // Without a change it is the coordinator that does something by itself.
+    let mut points: Vec<(Option<Change>, Deaths)> = Vec::new();
     for (change, command) in [
         (Change::Relay, ["smtp:relay:set", "main", "--priority=20"]),
         (Change::Whitelist, ["smtp:whitelist", "add", LISTED]),
     ] {
         let planned = first.mortal.planned("operator", &command);
-        points.extend(dice.acts_and_undos(&planned, share).into_iter().map(|deaths| (change, deaths)));
+        points.extend(dice.acts_and_undos(&planned, share).into_iter().map(|deaths| (Some(change), deaths)));
     }
+    let signing = dice.acts_and_undos(&signing::planned(), signing);
+    points.extend(signing.into_iter().map(|deaths| (None, deaths)));
     let first = RefCell::new(Some(first));
     let start = || first.take().unwrap_or_else(Place::start);
     walk("mail", points, start, |place, (change, deaths)| {
         let case = format!("{change:?} {deaths:?}");
         let before = place.holds();
+        let Some(change) = change else {
+            place.asked += 1;
+            let met = signing::killed(&place.mortal, before.server, deaths, place.asked);
+            assert_eq!(place.holds(), before, "{case}");
+            place.flows(&before, &case);
+            place.is_tidy(&case);
+            return met;
+        };
         let command = place.command(*change, &before);
         let command: Vec<&str> = command.iter().map(String::as_str).collect();
         let password = place.password();
@@ -158,11 +170,17 @@ fn walk_mail(share: Share) {
 
 #[test]
 fn a_change_of_mail_killed_at_some_points() {
-    walk_mail(Share::OneIn(8));
+    walk_mail(Share::OneIn(8), Share::Some(1));
 }
 
 #[test]
 #[ignore = "slow: cargo xtask test --all"]
 fn a_change_of_mail_killed_at_every_point() {
-    walk_mail(Share::All);
+    walk_mail(Share::All, Share::Some(0));
+}
+
+#[test]
+#[ignore = "slow: cargo xtask test --all"]
+fn a_key_that_begins_to_sign_killed_at_every_point() {
+    walk_mail(Share::Some(0), Share::All);
 }

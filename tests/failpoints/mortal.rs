@@ -115,26 +115,25 @@ impl Mortal {
         let with_id = format!("--operation-id={id}");
         // The agent takes backups of its own, and brings nodes back.
         arguments.extend(["-n", &with_id, "--wait-lock=2m"]);
-        let write = |point: &str| std::fs::write(&self.file, point).expect("a failpoint");
-        write(points[0].as_ref());
+        self.dies_at(points[0].as_ref());
         let child = Watched::new(self.cli(caller, &arguments, reads).spawn());
         let mut died = 0;
         for (index, point) in points.iter().enumerate() {
             let end = Instant::now() + LIMIT;
-            while !child.has_ended() && self.file.exists() {
+            while !child.has_ended() && !self.is_dead() {
                 assert!(Instant::now() < end, "waited in vain for a death at {point:?} of {command:?}");
                 std::thread::sleep(Duration::from_millis(20));
             }
-            if self.file.exists() {
+            if !self.is_dead() {
                 break;
             }
             died += 1;
             if let Some(next) = points.get(index + 1) {
-                write(next.as_ref());
+                self.dies_at(next.as_ref());
             }
             self.revive();
         }
-        let _ = std::fs::remove_file(&self.file);
+        self.lives();
         child.end();
         let again = self.cli(caller, &arguments, reads).run();
         let case = format!("{points:?} of {command:?}: {again:#?}\n{}", self.shop.logs());
@@ -159,8 +158,23 @@ impl Mortal {
         Ended { answer: again, died: died > 0, left_behind }
     }
 
+    /// Has the agent that comes by here die.
+    pub fn dies_at(&self, point: &str) {
+        std::fs::write(&self.file, point).expect("a failpoint");
+    }
+
+    /// Whether one did.
+    pub fn is_dead(&self) -> bool {
+        !self.file.exists()
+    }
+
+    /// Has nobody die any more.
+    pub fn lives(&self) {
+        let _ = std::fs::remove_file(&self.file);
+    }
+
     /// Starts the agent that died.
-    fn revive(&self) {
+    pub fn revive(&self) {
         let dead = || {
             NODES.into_iter().find(|node| {
                 let node = self.shop.sandbox.node(node).expect("a node");
