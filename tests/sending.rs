@@ -299,3 +299,34 @@ fn in_production_a_first_whitelist_holds_before_its_release_is_served() {
     assert_eq!(shop.version_on("web1"), "1.0.0");
     shop.cli("developer", ["upgrade:source", "--reference=1.0.1", "-n", "--wait-lock=2m"]).succeeds();
 }
+
+#[test]
+#[ignore = "slow: cargo xtask test --all"]
+fn every_way_to_bring_a_release_brings_its_whitelist_before() {
+    let options = Options { smtp: true, ..Options::default() };
+    let (shop, failpoint, _folder) = Shop::start_mortal_with(options);
+    let one = Server { shop: &shop, server: "relay1" };
+    assert_eq!(one.set("main", &[], &one.password()).code, 0);
+    for name in ["one", "two"] {
+        version_with_whitelist(&shop, name, &format!("{name}.example"));
+    }
+    shop.deploy("one");
+    let only = |name: &str| [format!("{name}.example"), format!(".{name}.example")].to_vec();
+    assert_eq!(listed(&shop), only("one"));
+    let waits = failpoint.with_extension("waits");
+    for (command, to, hold) in [
+        ("upgrade", "--reference=two", "application:upgrade/intent wait"),
+        ("upgrade:rolling", "--reference=one", "application:upgrade/intent wait"),
+        ("upgrade:source", "--reference=two", "release:record/intent wait"),
+    ] {
+        fs::write(&failpoint, hold).expect("a failpoint");
+        let upgrade = shop.cli("developer", [command, to, "-n", "--wait-lock=2m"]).spawn();
+        wait_for("the release to be about to be served", || waits.exists());
+        assert_eq!(listed(&shop), [only("one"), only("two")].concat(), "{command}");
+        let _ = fs::remove_file(&waits);
+        let upgraded = upgrade.wait_with_output().expect("its end");
+        assert!(upgraded.status.success(), "{command}: {upgraded:?}");
+        let now = to.trim_start_matches("--reference=");
+        wait_for("the other list to be gone", || listed(&shop) == only(now));
+    }
+}
