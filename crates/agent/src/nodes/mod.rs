@@ -7,6 +7,7 @@ pub mod logs;
 pub mod mail;
 pub mod mail_dns;
 pub mod mail_log;
+pub mod mail_switch;
 pub mod mail_watch;
 pub mod marks;
 pub mod output;

@@ -1,34 +1,19 @@
 //! Mail on a mail node: a relay tried, a configuration made beside the one that holds, switched to and watched.
 
-use std::path::Path;
-use std::time::Duration;
-
 use lettre::Address;
 use orocloud_protocol::node::{MailChange, MailChecked, Phase, Probe, StepAction, StepAnswer};
 use orocloud_protocol::smtp::ChangedAnswer;
 use orocloud_protocol::{CallError, ErrorKind, MailAddress, RelayName};
 use serde_json::Value;
-use tokio::time::{Instant, sleep};
-use tokio_util::sync::CancellationToken;
 
 use super::{Action, ActionContext, carry_out, mail_follow, mail_hold, mail_send};
-use crate::engines::postfix::{self, configuration, log, submission};
-use crate::engines::{greeting, relay};
+use crate::engines::postfix::{self, configuration, log};
+use crate::engines::relay;
 use crate::environment::Postfix;
 use crate::mail_settings::{Desired, Relay};
-use crate::nodes::NodeRef;
 use crate::nodes::mail::{Configurations, how_they_fare, section};
-use crate::nodes::mail_watch;
+use crate::nodes::mail_switch::{self, cancelled, hurry, reload_signer, runs, until_it_works, until_read};
 use crate::rules::whitelist::Named;
-use crate::service_manager::Activity;
-
-/// How long Postfix may take to work by another configuration.
-const SWITCH_LIMIT: Duration = Duration::from_secs(60);
-
-/// How long it may take to leave one.
-const LEAVING_LIMIT: Duration = Duration::from_secs(10);
-
-const PAUSE: Duration = Duration::from_millis(50);
 
 /// Runs a step of this topic.
 pub async fn run(
@@ -44,7 +29,7 @@ pub async fn run(
             | StepAction::MailSwitch {}
             | StepAction::MailHold { .. }
     );
-    let _turn = if changes { Some(mail_watch::TURN.lock().await) } else { None };
+    let _turn = if changes { Some(mail_switch::TURN.lock().await) } else { None };
     match action {
         StepAction::MailStage { change } => carry_out(&Stage { change }, phase, context).await,
         StepAction::MailTry { relay, candidate, from, to } => {
@@ -220,7 +205,7 @@ impl Action for Switch {
         configurations.switch_to(&candidate)?;
         context.node.services.reload(&postfix.service).await?;
         reload_signer(context.node).await;
-        watch(context.node, &context.cancel, postfix, place).await?;
+        until_it_works(context.node, &context.cancel, postfix, place).await?;
         hurry(context.node, postfix).await;
         configurations.tidy(&before)?;
         answer(context, postfix, &configurations.desired()?).await
@@ -235,16 +220,15 @@ impl Action for Switch {
             if holds.application != ours.application {
                 // A release on its way has brought its list since, which stays.
                 let wanted = Desired { application: holds.application, ..configurations.document(&before)? };
-                return mail_watch::put(context.node, postfix, &wanted).await;
+                return mail_switch::put(context.node, postfix, &wanted).await;
             }
             configurations.switch_to(&before)?;
         }
         // One that does not run reads it when it is started.
-        let state = context.node.services.state(&postfix.service).await?;
-        if matches!(state.activity, Activity::Running | Activity::Starting) {
+        if runs(context.node, postfix).await? {
             let place = log::end(&postfix.log);
             context.node.services.reload(&postfix.service).await?;
-            until_read(context, postfix, place).await?;
+            until_read(postfix, place).await?;
             hurry(context.node, postfix).await;
         }
         reload_signer(context.node).await;
@@ -265,23 +249,14 @@ fn with_list_of_now(context: &ActionContext<'_>, postfix: &Postfix) -> Result<()
     let configurations = Configurations::new(postfix);
     let Some(found) = context.marks().get::<Named>(FOUND)? else { return Ok(()) };
     let Desired { application, .. } = configurations.desired()?;
-    let candidate = configurations.candidate(context.operation)?;
-    if application == found || application == candidate.application {
+    if application == found || configurations.current()? == context.operation.to_string() {
         return Ok(());
     }
+    // Made again also where its document has that list: its maker may have died before the maps were written.
+    let candidate = configurations.candidate(context.operation)?;
     configurations.stage(context.operation, &Desired { application, ..candidate })?;
     let config = &context.node.config;
     configurations.write(context.operation, config.environment.kind, config.signer.as_ref()).map(drop)
-}
-
-/// Has the signer read its tables, which have been switched with Postfix's configuration. One that does not run reads them when
-/// it is started, and mail leaves unsigned until then: no reason to go back.
-pub(in crate::nodes) async fn reload_signer(node: &NodeRef) {
-    if let Some(signer) = &node.config.signer
-        && let Err(error) = node.services.reload(&signer.service).await
-    {
-        crate::log::line(format!("{} does not read its tables anew: {error}", signer.service));
-    }
 }
 
 async fn answer(
@@ -292,111 +267,4 @@ async fn answer(
     let (relays, ()) = how_they_fare(context.node, postfix, desired, |_| ()).await?;
     let recipients = desired.recipients(context.node.config.environment.kind);
     context.output(&ChangedAnswer { relays, recipients })
-}
-
-/// What was in flight could wait for minutes otherwise; that it cannot be hurried undoes nothing.
-pub(in crate::nodes) async fn hurry(node: &NodeRef, postfix: &Postfix) {
-    if let Err(error) = postfix::flush(&node.processes, postfix).await {
-        crate::log::line(format!("what waits in Postfix is not tried at once: {error}"));
-    }
-}
-
-/// Waits until Postfix has left a configuration, whose files go next; one that does not say so is not waited for long.
-async fn until_read(context: &ActionContext<'_>, postfix: &Postfix, place: u64) -> Result<(), CallError> {
-    let until = Instant::now() + LEAVING_LIMIT;
-    while Instant::now() < until {
-        let said = log::since(&postfix.log, place)
-            .map_err(|error| context.io("Postfix's log cannot be read", &error))?;
-        if log::is_reloaded(&said) {
-            break;
-        }
-        sleep(PAUSE).await;
-    }
-    Ok(())
-}
-
-/// Waits until Postfix works by what it was told to read, or says that it cannot.
-pub(in crate::nodes) async fn watch(
-    node: &NodeRef,
-    cancel: &CancellationToken,
-    postfix: &Postfix,
-    place: u64,
-) -> Result<(), CallError> {
-    let until = Instant::now() + SWITCH_LIMIT;
-    let complains = || -> Result<bool, CallError> {
-        let said = log::since(&postfix.log, place)
-            .map_err(|error| CallError::failed("Postfix's log cannot be read").because(error))?;
-        match log::complaint(&said) {
-            Some(line) => {
-                Err(CallError::failed("Postfix does not work by the new configuration").because(line))
-            }
-            None => Ok(log::is_reloaded(&said)),
-        }
-    };
-    while !complains()? {
-        pause(cancel, until, "did not say that it has read its configuration").await?;
-    }
-    let hello = node.config.environment.full_name(&node.config.node);
-    until_greeted(cancel, postfix, &complains).await?;
-    // Its parts begin when they are needed: one message is taken as far as its recipient. One that cannot begin says so in
-    // the log long before anybody has waited enough for it.
-    loop {
-        match unless_it_complains(cancel, &complains, submission::look(postfix.listens, &hello)).await? {
-            Ok(()) => return Ok(()),
-            Err(why) => pause(cancel, until, &format!("does not take mail: {why}")).await?,
-        }
-    }
-}
-
-/// Waits until a process greets that works by the configuration that was switched to. It says that it reads it before its
-/// processes know of that, and one that works by the old one would answer as though all were well.
-async fn until_greeted(
-    cancel: &CancellationToken,
-    postfix: &Postfix,
-    complains: impl Fn() -> Result<bool, CallError>,
-) -> Result<(), CallError> {
-    let mark = configuration::mark(Path::new(&Configurations::new(postfix).current()?));
-    let until = Instant::now() + LEAVING_LIMIT;
-    // Where its administrator has it greet otherwise, in master.cf, that is not to be seen.
-    while Instant::now() < until {
-        let looking = greeting::look_at(postfix.listens, LEAVING_LIMIT);
-        let seen = unless_it_complains(cancel, &complains, looking).await?;
-        if seen.said.contains(&mark) {
-            break;
-        }
-        sleep(PAUSE).await;
-    }
-    Ok(())
-}
-
-/// What a look finds, unless Postfix complains before it has an answer.
-async fn unless_it_complains<T>(
-    cancel: &CancellationToken,
-    complains: impl Fn() -> Result<bool, CallError>,
-    looking: impl Future<Output = T>,
-) -> Result<T, CallError> {
-    tokio::pin!(looking);
-    let seen = loop {
-        tokio::select! {
-            seen = &mut looking => break seen,
-            () = sleep(PAUSE) => { complains()?; }
-            () = cancel.cancelled() => return Err(cancelled()),
-        }
-    };
-    complains()?;
-    Ok(seen)
-}
-
-async fn pause(cancel: &CancellationToken, until: Instant, what: &str) -> Result<(), CallError> {
-    if Instant::now() > until {
-        return Err(CallError::failed(format!("Postfix {what} within {} s", SWITCH_LIMIT.as_secs())));
-    }
-    tokio::select! {
-        () = sleep(PAUSE) => Ok(()),
-        () = cancel.cancelled() => Err(cancelled()),
-    }
-}
-
-pub(super) fn cancelled() -> CallError {
-    CallError::new(ErrorKind::Cancelled, "it was cancelled")
 }

@@ -8,10 +8,11 @@ use orocloud_protocol::{CallError, ErrorKind, MailAddress, NodeName};
 use serde_json::Value;
 use tokio::time::{Instant, sleep};
 
-use super::mail::{address, cancelled};
+use super::mail::address;
 use super::{Action, ActionContext};
 use crate::engines::postfix::log::{self, Status};
 use crate::nodes::mail::{Configurations, section, send_step};
+use crate::nodes::mail_switch::cancelled;
 use crate::operations::plan::output;
 
 /// How long the relays may take, all of them one after the other.

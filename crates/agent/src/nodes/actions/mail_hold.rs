@@ -8,11 +8,10 @@ use orocloud_protocol::{
 };
 use serde_json::Value;
 
-use super::mail::cancelled;
 use super::{Action, ActionContext, OtherNodes};
 use crate::mail_settings::Desired;
 use crate::nodes::mail::{Configurations, section};
-use crate::nodes::mail_watch;
+use crate::nodes::mail_switch::{self, cancelled};
 use crate::rules::whitelist::{Named, beside, narrows};
 
 /// How long a mail node may take.
@@ -162,10 +161,10 @@ impl Action for Hold<'_> {
             false => self.whitelist.clone(),
         };
         if application != holds.application {
-            mail_watch::put(context.node, postfix, &Desired { application, ..holds }).await?;
+            mail_switch::put(context.node, postfix, &Desired { application, ..holds }).await?;
         } else if configurations.is_unread()? {
             let current = configurations.current()?;
-            mail_watch::read_anew(context.node, postfix, &configurations, &current).await?;
+            mail_switch::read_anew(context.node, postfix, &configurations, &current).await?;
         }
         Ok(Value::Null)
     }
