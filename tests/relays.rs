@@ -201,12 +201,16 @@ fn let_wait(shop: &Shop, stage: &str) -> Value {
     fs::write(shop.node_dir("relay1").join("mail/fail"), format!("{stage} stall")).expect("an order");
     let ids = [1, 2].map(|number| format!("{stage}{number}@shop"));
     shop.sandbox.submit(SENDER, "ann@example.com", &ids).expect("Postfix takes them");
-    wait_for(stage, || is_back(shop, true));
+    let back = std::cell::RefCell::new(Value::Null);
+    wait_for(stage, || {
+        *back.borrow_mut() = shown(shop)["relays"][0]["put_back"].clone();
+        back.borrow().is_object() && is_back(shop, true)
+    });
     let expected = HashMap::from([("relay2", (1, 1))]);
     wait_for("what waited", || ids.iter().all(|id| taken(shop).get(id) == Some(&expected)));
     let relays = shown(shop)["relays"].clone();
     assert!(relays[1]["put_back"].is_null(), "{relays}");
-    relays[0]["put_back"].clone()
+    back.into_inner()
 }
 
 /// Whether the first relay is put back, and Postfix knows: it reads an order a moment after that holds.

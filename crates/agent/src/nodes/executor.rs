@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use orocloud_protocol::log::TailAnswer;
@@ -243,10 +243,11 @@ impl OtherNodes for Nodes {
         limit: Duration,
     ) -> FromNode<'a, Value> {
         Box::pin(async move {
+            let begun = Instant::now();
             match act(self, on, name, action.clone(), limit).await {
-                // A connection that was kept may have broken since.
-                Err(error) if error.kind == ErrorKind::Unreachable => {
-                    act(self, on, name, action, limit).await
+                // A connection that was kept may have broken since; who has let us wait is not asked again.
+                Err(error) if error.kind == ErrorKind::Unreachable && begun.elapsed() < limit => {
+                    act(self, on, name, action, limit.saturating_sub(begun.elapsed())).await
                 }
                 outcome => outcome,
             }

@@ -60,7 +60,9 @@ async fn round(
     // What Postfix wrote is read while it is there.
     let relays = desired.infos();
     let patience = node.mail_log.read(&postfix.log, move |ledger| ledger.patience(&relays)).await?;
-    let still = still_stalled(node, &desired).await;
+    // One that has its turn by then has been tried.
+    let now = Timestamp::now();
+    let still = still_stalled(node, &desired, now).await;
     let silent = node.relays.silent();
     // A step of an operation has the word; the next round does what is still to be done.
     let Ok(_turn) = TURN.try_lock() else { return Ok(()) };
@@ -68,7 +70,7 @@ async fn round(
     let circumstances = Circumstances {
         patience: &patience,
         still: &still,
-        now: Timestamp::now(),
+        now,
         // Seconds: some looks may go wrong meanwhile.
         shortest: u32::from(postfix.look_every.get()) * 2,
     };
@@ -132,10 +134,10 @@ fn target(node: &NodeRef, relay: &Relay) -> relay::Target {
 }
 
 /// Those whose pause is over and that let us wait at a stage that can be tried without a message.
-async fn still_stalled(node: &NodeRef, desired: &Desired) -> Vec<RelayName> {
+async fn still_stalled(node: &NodeRef, desired: &Desired, now: Timestamp) -> Vec<RelayName> {
     let mut tries = JoinSet::new();
     for relay in &desired.relays {
-        if desired.stall_of(&relay.name).is_none_or(|stalled| stalled.until() > Timestamp::now()) {
+        if desired.stall_of(&relay.name).is_none_or(|stalled| stalled.until() > now) {
             continue;
         }
         let credentials = relay.user.as_ref().zip(relay.password.as_ref());

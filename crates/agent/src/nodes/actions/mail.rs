@@ -192,12 +192,13 @@ impl Action for Switch {
         let postfix = section(context.node)?;
         let configurations = Configurations::new(postfix);
         let candidate = context.operation.to_string();
-        let before = match context.marks().get::<String>(BEFORE)? {
+        // Until it is switched to, a release on its way may bring its list: then another one is what to go back to.
+        let current = configurations.current()?;
+        let before = match context.marks().get::<String>(BEFORE)?.filter(|_| current == candidate) {
             Some(before) => before,
             None => {
-                let before = configurations.current()?;
-                context.marks().set(BEFORE, &before)?;
-                before
+                context.marks().set(BEFORE, &current)?;
+                current
             }
         };
         with_list_of_now(context, postfix)?;
@@ -220,7 +221,16 @@ impl Action for Switch {
             if holds.application != ours.application {
                 // A release on its way has brought its list since, which stays.
                 let wanted = Desired { application: holds.application, ..configurations.document(&before)? };
-                return mail_switch::put(context.node, postfix, &wanted).await;
+                match mail_switch::put(context.node, postfix, &wanted).await {
+                    Ok(()) => {
+                        reload_signer(context.node).await;
+                        return Ok(());
+                    }
+                    // What worked before does without it; the list is followed once the operation has ended.
+                    Err(error) => {
+                        crate::log::line(format!("mail goes back without the list of now: {error}"))
+                    }
+                }
             }
             configurations.switch_to(&before)?;
         }
