@@ -34,6 +34,13 @@ fn is_dropped(shop: &Shop, to: &str) -> bool {
         .any(|line| line.contains(&format!("to=<{to}>")) && line.contains("(outside-whitelist)"))
 }
 
+/// Whether Postfix lets mail to somebody wait until it is settled which release is served.
+fn waits_for_a_list(shop: &Shop, to: &str) -> bool {
+    mail_log(shop).lines().any(|line| {
+        line.contains(&format!("to=<{to}>")) && line.contains("(mail.whitelist of a release on its way)")
+    })
+}
+
 fn nothing_waits(shop: &Shop) {
     wait_for("an empty queue", || {
         shop.cli("viewer", ["smtp:queue", "--format=json"]).succeeds().json()["total"] == 0
@@ -248,12 +255,18 @@ fn in_production_a_first_whitelist_holds_before_its_release_is_served() {
         (shop.version_on("web1").as_str(), listed(&shop)),
         ("1.0.0", both.map(str::to_owned).to_vec())
     );
+    // It may still be undone: what the old release sends to others waits.
     let mut submission = Submission::begin(&shop);
     submission.send("held", "", &["eve@other.example", "ann@allowed.example"]);
+    wait_for("mail to others to wait", || waits_for_a_list(&shop, "eve@other.example"));
+    let shown = shop.cli("viewer", ["smtp:whitelist", "show"]).succeeds().stdout;
+    assert!(shown.contains("only: allowed.example") && shown.contains("waits until"), "{shown}");
+    assert!(!is_dropped(&shop, "eve@other.example"));
     let _ = fs::remove_file(&waits);
     let upgraded = upgrade.wait_with_output().expect("its end");
     let told = String::from_utf8_lossy(&upgraded.stderr).into_owned();
     assert!(upgraded.status.success() && told.contains("mail.whitelist of release"), "{told}");
+    // By now it is sure to stay.
     nothing_waits(&shop);
     assert_eq!(reached(&one, "held"), ["ann@allowed.example"], "{}", mail_log(&shop));
     assert!(is_dropped(&shop, "eve@other.example"));
@@ -265,17 +278,22 @@ fn in_production_a_first_whitelist_holds_before_its_release_is_served() {
     shop.cli("developer", back).succeeds();
     wait_for("the whitelist to be gone", || listed(&shop).is_empty());
 
-    // What is undone takes its list back before it says so.
+    // What is undone takes its list back before it says so, and what waited leaves.
     fs::write(&failpoint, "release:record/intent").expect("a failpoint");
     let forth = ["release:rollback", &release, "-n", "--wait-lock=2m"];
     let rollback = shop.cli("developer", forth).spawn();
     let maint1 = shop.sandbox.node("maint1").expect("maint1");
     wait_for("the end of an agent", || maint1.service("agent").is_ok_and(|agent| agent.pid.is_none()));
     assert_eq!(listed(&shop), both);
+    let mut submission = Submission::begin(&shop);
+    submission.send("undone", "", &["bob@other.example", "ann@allowed.example"]);
+    wait_for("mail to others to wait", || waits_for_a_list(&shop, "bob@other.example"));
     maint1.start_service("agent").expect("it starts again");
     let undone = rollback.wait_with_output().expect("its end");
     assert_eq!(undone.status.code(), Some(1), "{undone:?}");
     assert!(listed(&shop).is_empty());
+    nothing_waits(&shop);
+    assert_eq!(reached(&one, "undone"), ["ann@allowed.example", "bob@other.example"], "{}", mail_log(&shop));
 
     // A change of a relay that was made ready before does not bring the list of then back.
     fs::write(&failpoint, "mail:switch/node-intent wait").expect("a failpoint");

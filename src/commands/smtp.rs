@@ -345,8 +345,18 @@ fn show_stages(ui: &mut Ui, stages: &[TriedStage]) -> std::io::Result<()> {
     ui.line(&table)
 }
 
-/// Whom mail reaches, in a sentence.
+/// Whom mail reaches, in a sentence; in two while that is not settled.
 fn reached(recipients: &Recipients) -> String {
+    let settled = settled(recipients);
+    match recipients.on_the_way {
+        true => {
+            format!("{settled}\nMail to other domains waits until the operation has ended that brings this")
+        }
+        false => settled,
+    }
+}
+
+fn settled(recipients: &Recipients) -> String {
     match &recipients.whitelist {
         None if recipients.all => "Mail reaches everybody".to_owned(),
         None => "Mail reaches nobody: there is no whitelist, and this is not of type prod".to_owned(),
@@ -461,15 +471,22 @@ mod tests {
             (list(&[]), false, "is empty"),
             (list(&["a.example", "b.example"]), false, "only: a.example, b.example"),
         ] {
-            let text = reached(&Recipients { whitelist, application: None, all });
+            let text = reached(&Recipients { whitelist, application: None, all, on_the_way: false });
             assert!(text.contains(expected) && !text.contains("orocloud.yaml"), "{text}");
         }
         let application = list(&["b.example"]);
-        let text =
-            reached(&Recipients { whitelist: list(&["a.example", "b.example"]), application, all: false });
+        let recipients = Recipients {
+            whitelist: list(&["a.example", "b.example"]),
+            application,
+            all: false,
+            on_the_way: false,
+        };
+        let text = reached(&recipients);
         assert!(
             text.ends_with("a.example, b.example (by the application's orocloud.yaml: b.example)"),
             "{text}"
         );
+        let coming = reached(&Recipients { on_the_way: true, ..recipients });
+        assert!(coming.starts_with(&text) && coming.contains("\nMail to other domains waits"), "{coming}");
     }
 }

@@ -31,6 +31,9 @@ pub struct Desired {
     /// Further ones, by `mail.whitelist` in the application's orocloud.yaml; absent without one there.
     #[serde(default)]
     pub application: Option<Vec<MailDomain>>,
+    /// Whether that list is the first one, of a release that may still be undone: until that is settled mail to others waits.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub on_the_way: bool,
     /// Relays that are silent and come behind all others, whatever their priority; set by the agent of the mail node.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub silent: Vec<SilentRelay>,
@@ -116,6 +119,7 @@ impl Default for Desired {
             whitelist: None,
             signing: Vec::new(),
             application: None,
+            on_the_way: false,
             silent: Vec::new(),
             stalled: Vec::new(),
         }
@@ -193,7 +197,7 @@ impl Desired {
     pub fn recipients(&self, kind: EnvironmentType) -> Recipients {
         let whitelist = self.listed();
         let all = whitelist.is_none() && kind == EnvironmentType::Prod;
-        Recipients { whitelist, application: self.application.clone(), all }
+        Recipients { whitelist, application: self.application.clone(), all, on_the_way: self.on_the_way }
     }
 
     /// The relays without their secrets, the best one first.

@@ -82,7 +82,7 @@ pub struct ShowAnswer {
     pub counts: Option<Counts>,
 }
 
-/// Which recipients are reached; mail to others is dropped.
+/// Which recipients are reached; mail to others is dropped, or waits while that is not settled.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Recipients {
     /// The only domains, sub-domains included; absent without a whitelist.
@@ -93,6 +93,10 @@ pub struct Recipients {
     pub application: Option<Vec<MailDomain>>,
     /// Whether all are: there is no whitelist, and it is an environment of type `prod`.
     pub all: bool,
+    /// Whether the whitelist is the first one, of a release on its way that may still be undone: mail to others waits until
+    /// the operation has ended.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub on_the_way: bool,
 }
 
 /// One relay, without its password.

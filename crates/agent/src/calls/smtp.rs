@@ -48,6 +48,7 @@ pub async fn show(context: &Context, _params: ShowParams) -> Result<ShowAnswer, 
 
 /// Adds what another mail node tells.
 fn add(shown: &mut ShowAnswer, other: &ShowAnswer) {
+    shown.recipients.on_the_way |= other.recipients.on_the_way;
     shown.unsigned = both(shown.unsigned.take(), other.unsigned.as_deref());
     shown.waiting = shown.waiting.zip(other.waiting).map(|(one, other)| one + other);
     if let (Some(counts), Some(more)) = (&mut shown.counts, &other.counts) {
@@ -329,7 +330,7 @@ mod tests {
             let outcomes = Outcomes { sent: number, dropped: 2 * number, ..Outcomes::default() };
             ShowAnswer {
                 relays: vec![relay],
-                recipients: Recipients { whitelist: None, application: None, all: true },
+                recipients: Recipients { whitelist: None, application: None, all: true, on_the_way: false },
                 sender_domains: Vec::new(),
                 unsigned: text(unsigned),
                 waiting: Some(number),

@@ -74,7 +74,10 @@ impl Desired {
             MailChange::Whitelist(WhitelistChange::Follow) => {
                 return Err(CallError::internal("what is to be followed is not said"));
             }
-            MailChange::Application { whitelist } => desired.application.clone_from(whitelist),
+            MailChange::Application { whitelist } => {
+                desired.application.clone_from(whitelist);
+                desired.on_the_way = false;
+            }
             MailChange::Sign(keys) => {
                 desired.signing.retain(|old| keys.iter().all(|new| new.domain != old.domain));
                 desired.signing.extend(keys.iter().cloned());

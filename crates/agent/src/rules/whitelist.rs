@@ -6,7 +6,8 @@ use orocloud_protocol::{EnvironmentType, MailDomain};
 pub type Named = Option<Vec<MailDomain>>;
 
 /// What holds from before the switch until the operation has ended, beside what holds already: nothing that only the old
-/// release sends to is lost while it is served, and the new one never reaches who is on neither list. A release without a list
+/// release sends to is lost while it is served, and the new one never reaches who is on neither list. Where there was no list
+/// in production the old one reaches everybody: mail to others waits then (`Desired::on_the_way`). A release without a list
 /// takes none away: it is followed once it is sure to stay.
 pub fn beside(holds: &Named, coming: &Named) -> Named {
     match (holds, coming) {

@@ -147,8 +147,9 @@ pub enum StepAction {
     /// `--undo`.
     RestoreRecord {},
     /// Has the mail nodes hold `mail.whitelist` of a release before it is served, beside that of the one before: no mail
-    /// of the new one goes where it must not, and none of the old one is lost. Does nothing where both say the same. What
-    /// the old one alone named goes once the operation has ended. Its undo gives back what the old one says.
+    /// of the new one goes where it must not, and none of the old one is lost. Where everybody was reached, mail to others
+    /// waits: after the operation it is dropped, after its undo it leaves. Does nothing where both say the same. What the old
+    /// one alone named goes once the operation has ended. Its undo gives back what the old one says.
     MailWhitelist {
         /// The release that is going to be served.
         release: ReleaseName,
@@ -298,7 +299,8 @@ pub enum StepAction {
     MailHold {
         /// The only domains; absent without a whitelist there.
         whitelist: Option<Vec<MailDomain>>,
-        /// Those that hold already stay beside them.
+        /// Those that hold already stay beside them, and where everybody is reached mail to others waits until this is
+        /// said again without.
         #[serde(default, skip_serializing_if = "std::ops::Not::not")]
         beside: bool,
     },

@@ -92,7 +92,7 @@ async fn follow_on(
     listed: &Option<Vec<MailDomain>>,
 ) -> Result<(), CallError> {
     let holds = daemon.nodes.call::<node::Mail>(name, &node::MailParams {}).await?;
-    if holds.recipients.application == *listed {
+    if holds.recipients.application == *listed && !holds.recipients.on_the_way {
         return Ok(());
     }
     // For as long as it takes no other release comes. As an operation it would wait for a mail node that is lost,

@@ -13,6 +13,9 @@ use crate::mail_settings::{Desired, Relay};
 /// Where mail waits that may leave and cannot yet.
 const NO_RELAY: &str = "retry:no SMTP relay is set";
 
+/// Where mail waits that a whitelist drops once it is sure to stay, and that leaves if it does not.
+const ON_THE_WAY: &str = "retry:mail.whitelist of a release on its way";
+
 /// A map that Postfix looks keys up in.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Map {
@@ -121,6 +124,7 @@ pub fn main_cf(desired: &Desired, kind: EnvironmentType, folder: &Path) -> Strin
     let (default, relayhost) = match (relays.is_empty(), all) {
         (true, true) => (NO_RELAY, String::new()),
         (false, true) => ("smtp", destinations(&relays)),
+        (_, false) if desired.on_the_way => (ON_THE_WAY, String::new()),
         (_, false) => ("discard:outside-whitelist", String::new()),
     };
     let implicit = relays.iter().any(|relay| relay.tls == RelayTls::Implicit);
@@ -198,6 +202,11 @@ mod tests {
             whitelist: whitelist.map(|list| list.iter().map(|text| text.parse().unwrap()).collect()),
             ..Desired::default()
         };
+        let on_the_way = |relays: &[Relay], domain: &str| Desired {
+            application: Some(vec![domain.parse().unwrap()]),
+            on_the_way: true,
+            ..with(relays, None)
+        };
         let hosts = "[a.example]:25, [b.example]:587";
         for (desired, kind, default, relayhost, keys) in [
             (with(&[], None), EnvironmentType::Prod, NO_RELAY, "", 0),
@@ -225,6 +234,8 @@ mod tests {
                 4,
             ),
             (with(&two, Some(vec![])), EnvironmentType::Prod, "discard:outside-whitelist", "", 0),
+            (on_the_way(&two, "shop.example"), EnvironmentType::Prod, ON_THE_WAY, "", 2),
+            (on_the_way(&[], "shop.example"), EnvironmentType::Prod, ON_THE_WAY, "", 2),
         ] {
             let text = main_cf(&desired, kind, folder);
             assert_eq!((value(&text, "default_transport"), value(&text, "relayhost")), (default, relayhost));

@@ -58,7 +58,7 @@ pub(super) fn address(address: &MailAddress) -> Result<Address, CallError> {
         .map_err(|error| CallError::refused(format!("{address} is no address of mail: {error}")))
 }
 
-/// The mark of the application's list as it was when the candidate was made.
+/// The mark of the application's list as it was when the candidate was made, and whether it was on its way.
 const FOUND: &str = "mail:found";
 
 struct Stage<'a> {
@@ -69,7 +69,7 @@ impl Action for Stage<'_> {
     async fn act(&self, context: &ActionContext<'_>) -> Result<Value, CallError> {
         let configurations = Configurations::new(section(context.node)?);
         let holds = configurations.desired()?;
-        context.marks().set(FOUND, &holds.application)?;
+        context.marks().set(FOUND, &(&holds.application, holds.on_the_way))?;
         let desired = holds.with(self.change)?;
         for relay in &desired.relays {
             for given in [&relay.probe_from, &relay.probe_to].into_iter().flatten() {
@@ -218,9 +218,10 @@ impl Action for Switch {
         let Some(before) = context.marks().get::<String>(BEFORE)? else { return Ok(()) };
         if configurations.current()? != before {
             let (holds, ours) = (configurations.desired()?, configurations.candidate(context.operation)?);
-            if holds.application != ours.application {
+            let Desired { application, on_the_way, .. } = holds;
+            if (&application, on_the_way) != (&ours.application, ours.on_the_way) {
                 // A release on its way has brought its list since, which stays.
-                let wanted = Desired { application: holds.application, ..configurations.document(&before)? };
+                let wanted = Desired { application, on_the_way, ..configurations.document(&before)? };
                 match mail_switch::put(context.node, postfix, &wanted).await {
                     Ok(()) => {
                         reload_signer(context.node).await;
@@ -257,14 +258,15 @@ impl Action for Switch {
 /// operation that brings a release sets it without waiting for operations of mail.
 fn with_list_of_now(context: &ActionContext<'_>, postfix: &Postfix) -> Result<(), CallError> {
     let configurations = Configurations::new(postfix);
-    let Some(found) = context.marks().get::<Named>(FOUND)? else { return Ok(()) };
-    let Desired { application, .. } = configurations.desired()?;
-    if application == found || configurations.current()? == context.operation.to_string() {
+    let Some(found) = context.marks().get::<(Named, bool)>(FOUND)? else { return Ok(()) };
+    let Desired { application, on_the_way, .. } = configurations.desired()?;
+    let is_found = (&application, on_the_way) == (&found.0, found.1);
+    if is_found || configurations.current()? == context.operation.to_string() {
         return Ok(());
     }
     // Made again also where its document has that list: its maker may have died before the maps were written.
     let candidate = configurations.candidate(context.operation)?;
-    configurations.stage(context.operation, &Desired { application, ..candidate })?;
+    configurations.stage(context.operation, &Desired { application, on_the_way, ..candidate })?;
     let config = &context.node.config;
     configurations.write(context.operation, config.environment.kind, config.signer.as_ref()).map(drop)
 }

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use orocloud_protocol::node::{MailListedParams, Probe, StepAction};
 use orocloud_protocol::{
-    CallError, ErrorKind, EventBody, NodeName, NodeRole, NoteLevel, OutputStream, ReleaseName,
+    CallError, EnvironmentType, ErrorKind, EventBody, NodeName, NodeRole, NoteLevel, OutputStream,
+    ReleaseName,
 };
 use serde_json::Value;
 
@@ -151,17 +152,29 @@ pub struct Hold<'a> {
     pub beside: bool,
 }
 
+impl Hold<'_> {
+    /// What is to hold in place of what does.
+    fn wanted(&self, holds: &Desired, kind: EnvironmentType) -> Desired {
+        let (application, on_the_way) = match self.beside {
+            // Everybody is reached by the release that is served, and what waits in the queue may be its mail.
+            true => (
+                beside(&holds.application, self.whitelist),
+                self.whitelist.is_some() && (holds.on_the_way || holds.recipients(kind).all),
+            ),
+            false => (self.whitelist.clone(), false),
+        };
+        Desired { application, on_the_way, ..holds.clone() }
+    }
+}
+
 impl Action for Hold<'_> {
     async fn act(&self, context: &ActionContext<'_>) -> Result<Value, CallError> {
         let postfix = section(context.node)?;
         let configurations = Configurations::new(postfix);
         let holds = configurations.desired()?;
-        let application = match self.beside {
-            true => beside(&holds.application, self.whitelist),
-            false => self.whitelist.clone(),
-        };
-        if application != holds.application {
-            mail_switch::put(context.node, postfix, &Desired { application, ..holds }).await?;
+        let wanted = self.wanted(&holds, context.node.config.environment.kind);
+        if wanted != holds {
+            mail_switch::put(context.node, postfix, &wanted).await?;
         } else if configurations.is_unread()? {
             let current = configurations.current()?;
             mail_switch::read_anew(context.node, postfix, &configurations, &current).await?;
@@ -176,5 +189,44 @@ impl Action for Hold<'_> {
 
     async fn probe(&self, _context: &ActionContext<'_>) -> Result<Probe, CallError> {
         Ok(Probe::Partial)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn mail_waits_while_a_first_whitelist_of_production_is_on_its_way() {
+        use EnvironmentType::{Prod, Stag};
+        let list = |text: &str| -> Named { Some(vec![text.parse().unwrap()]) };
+        let (a, b) = (list("a.example"), list("b.example"));
+        let none = Desired::default();
+        let by_hand = Desired { whitelist: a.clone(), ..Desired::default() };
+        let follows = Desired { application: a.clone(), ..Desired::default() };
+        let begun = Desired { on_the_way: true, ..follows.clone() };
+        for (number, (holds, whitelist, beside, kind, waits)) in [
+            (&none, &a, true, Prod, true),
+            (&none, &a, true, Stag, false),
+            (&none, &a, false, Prod, false),
+            // Mail to others is dropped already.
+            (&by_hand, &b, true, Prod, false),
+            (&follows, &b, true, Prod, false),
+            // Told again after a crash.
+            (&begun, &a, true, Prod, true),
+            (&begun, &a, false, Prod, false),
+            (&begun, &None, false, Prod, false),
+        ]
+        .into_iter()
+        .enumerate()
+        {
+            let wanted = Hold { whitelist, beside }.wanted(holds, kind);
+            assert_eq!(wanted.on_the_way, waits, "{number}: {wanted:?}");
+            assert_eq!(
+                Hold { whitelist, beside }.wanted(&wanted, kind),
+                wanted,
+                "{number}: it may be repeated"
+            );
+        }
     }
 }
