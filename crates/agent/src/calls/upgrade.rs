@@ -134,11 +134,11 @@ impl Ground<'_> {
         let publication = point.map(|point| point.publication(places));
         let mut groups = self.prepare(copies, publication.into_iter().chain([self.extensions()]).collect());
         groups.push(vec![order.console("update:preview", ConsoleCommands::UpdatePreview)?]);
+        // Commands of the new release may send mail from here on. Where it cannot be set nobody has noticed anything yet.
+        groups.extend(order.whitelist());
         groups.push(self.hook("hooks:pre-upgrade", Hook::PreUpgrade)?);
         groups.push(self.warm());
         groups.push(self.hook("hooks:pre-maintenance", Hook::PreMaintenance)?);
-        // Where it cannot be set nobody has noticed anything yet, and the update may send mail already.
-        groups.extend(order.whitelist());
         let comment = match &self.params.downtime_comment {
             Some(comment) => comment.to_string(),
             None => format!("the shop is upgraded to {}", order.reference),

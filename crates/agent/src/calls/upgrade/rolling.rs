@@ -21,10 +21,10 @@ impl Ground<'_> {
         let publication = point.map(|point| point.publication(order.places));
         let mut groups = self.prepare(copies, publication.into_iter().chain([self.extensions()]).collect());
         groups.push(vec![order.console("update:preview", ConsoleCommands::UpdatePreview)?]);
+        // Commands of the new release may send mail from here on.
+        groups.extend(order.whitelist());
         groups.push(self.hook("hooks:pre-upgrade", Hook::PreUpgrade)?);
         groups.push(self.warm());
-        // The update may send mail already.
-        groups.extend(order.whitelist());
         let (before, webs) = (self.before.clone(), order.places.webs.clone());
         let watch = StepAction::DatabaseWatch { before, webs, open: true };
         let mut last = order.check_balancers();
