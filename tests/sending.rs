@@ -305,7 +305,16 @@ fn in_production_a_first_whitelist_holds_before_its_release_is_served() {
     let set = set.wait_with_output().expect("its end");
     assert!(set.status.success(), "{set:?}");
     assert_eq!(listed(&shop), both);
+    // What is wrong with the release that is served keeps no other away.
+    let wrong = ["web1", "web2"].map(|web| shop.release_on(web).expect("a release").join("orocloud.yaml"));
+    let right = wrong.each_ref().map(|path| fs::read(path).expect("it is read"));
+    for path in &wrong {
+        fs::write(path, "orocloud_options: [").expect("it is written");
+    }
     shop.cli("developer", back).succeeds();
+    for (path, content) in wrong.iter().zip(right) {
+        fs::write(path, content).expect("it is written");
+    }
     wait_for("the whitelist to be gone", || listed(&shop).is_empty());
 
     // Nothing is narrowed behind the back of a mail node that is away; what changes nothing needs no mail node.

@@ -121,6 +121,10 @@ impl OtherNodes for Sender<'_> {
         unreachable!("there is no mail node")
     }
 
+    fn mail_holds<'a>(&'a self, _mail: &'a NodeName) -> FromNode<'a, Option<Vec<MailDomain>>> {
+        unreachable!("there is no mail node")
+    }
+
     fn act<'a>(
         &'a self,
         _on: &'a NodeName,

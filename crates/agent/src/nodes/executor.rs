@@ -7,8 +7,9 @@ use std::time::{Duration, Instant};
 use jiff::Timestamp;
 use orocloud_protocol::log::TailAnswer;
 use orocloud_protocol::node::{
-    LogSources, LogSourcesAnswer, LogSourcesParams, LogTail, LogTailParams, MailListed, MailListedParams,
-    PackageReceive, PackageReceiveParams, Phase, Step as StepCall, StepAction, StepAnswer, StepParams,
+    LogSources, LogSourcesAnswer, LogSourcesParams, LogTail, LogTailParams, Mail, MailListed,
+    MailListedParams, MailParams, PackageReceive, PackageReceiveParams, Phase, Step as StepCall, StepAction,
+    StepAnswer, StepParams,
 };
 use orocloud_protocol::{Call, CallError, CallId, ErrorKind, EventBody, NodeName, NodeRole};
 use serde_json::Value;
@@ -233,6 +234,10 @@ impl OtherNodes for Nodes {
 
     fn mail_listed<'a>(&'a self, web: &'a NodeName, asked: MailListedParams) -> FromNode<'a, Named> {
         Box::pin(async move { Ok(self.call::<MailListed>(web, &asked).await?.whitelist) })
+    }
+
+    fn mail_holds<'a>(&'a self, mail: &'a NodeName) -> FromNode<'a, Named> {
+        Box::pin(async move { Ok(self.call::<Mail>(mail, &MailParams {}).await?.recipients.application) })
     }
 
     fn act<'a>(

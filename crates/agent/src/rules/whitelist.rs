@@ -25,9 +25,9 @@ pub fn beside(holds: &Named, coming: &Named) -> Named {
 /// Whether mail reaches somebody by the one list whom it must not reach by the one that comes.
 pub fn narrows(kind: EnvironmentType, before: &Named, coming: &Named) -> bool {
     match (before, coming) {
-        // A list is taken away, and followed, only once its release is sure to stay.
-        (_, None) => false,
         // Without a list mail reaches everybody in production, and nobody elsewhere.
+        (Some(before), None) => kind != EnvironmentType::Prod && !before.is_empty(),
+        (None, None) => false,
         (None, Some(_)) => kind == EnvironmentType::Prod,
         (Some(before), Some(coming)) => before.iter().any(|domain| !coming.contains(domain)),
     }
@@ -49,7 +49,7 @@ mod tests {
             ("-", "-", "-", false, false),
             ("-", "a.example", "a.example", true, false),
             ("-", "", "", true, false),
-            ("a.example", "-", "a.example", false, false),
+            ("a.example", "-", "a.example", false, true),
             ("", "-", "", false, false),
             ("a.example", "a.example", "a.example", false, false),
             ("a.example", "b.example", "a.example b.example", true, true),

@@ -29,12 +29,13 @@ pub struct Whitelist<'a> {
 }
 
 impl Whitelist<'_> {
-    /// What both releases say: by the first web node that has the one on its way.
-    async fn listed(&self, nodes: &dyn OtherNodes) -> Result<[Named; 2], CallError> {
+    /// What the release on its way says, and the one that is served where that can be read: by the first web node that says
+    /// both. A fault in the one that is served must not keep the one that mends it away.
+    async fn listed(&self, nodes: &dyn OtherNodes) -> Result<(Option<Named>, Named), CallError> {
         let ask = async |web: &NodeName, release: &ReleaseName| {
             nodes.mail_listed(web, MailListedParams { release: release.clone() }).await
         };
-        let mut fault = None;
+        let (mut fault, mut found) = (None, None);
         for web in self.webs {
             let coming = match ask(web, self.release).await {
                 Ok(coming) => coming,
@@ -43,17 +44,33 @@ impl Whitelist<'_> {
                     continue;
                 }
             };
-            let before = match self.before {
-                None => None,
+            let Some(before) = self.before else { return Ok((Some(None), coming)) };
+            match ask(web, before).await {
+                Ok(before) => return Ok((Some(before), coming)),
                 // It is recorded, and lies nowhere.
-                Some(before) => match ask(web, before).await {
-                    Err(error) if error.kind == ErrorKind::NotFound => None,
-                    before => before?,
-                },
-            };
-            return Ok([before, coming]);
+                Err(error) if error.kind == ErrorKind::NotFound => return Ok((Some(None), coming)),
+                Err(_) => found = Some((None, coming)),
+            }
         }
-        Err(fault.unwrap_or_else(|| CallError::internal("no web node is named that has the release")))
+        found.ok_or_else(|| {
+            fault.unwrap_or_else(|| CallError::internal("no web node is named that has the release"))
+        })
+    }
+
+    /// What is followed while nobody can say what the release that is served says: what the mail nodes hold.
+    async fn held(&self, context: &ActionContext<'_>, nodes: &dyn OtherNodes) -> Result<Named, CallError> {
+        // They may have been told already, before a crash.
+        if let Some(before) = context.marks().get::<Named>(BEFORE)? {
+            return Ok(before);
+        }
+        let mut fault = None;
+        for mail in context.node.config.environment.with_role(NodeRole::Mail) {
+            match nodes.mail_holds(&mail.name).await {
+                Ok(held) => return Ok(held),
+                Err(error) => drop(fault.get_or_insert_with(|| self.cannot_narrow(&mail.name, &error))),
+            }
+        }
+        Err(fault.unwrap_or_else(|| CallError::internal("there is no mail node")))
     }
 
     /// Tells every mail node; gives those that cannot be told.
@@ -75,7 +92,7 @@ impl Whitelist<'_> {
 
     fn cannot_narrow(&self, mail: &NodeName, error: &CallError) -> CallError {
         CallError::failed(format!(
-            "mail.whitelist of release {} lets mail reach fewer than now, and {mail} cannot be told so",
+            "release {} lets mail reach fewer than now, and {mail} cannot be told so",
             self.release
         ))
         .because(error)
@@ -87,7 +104,11 @@ impl Whitelist<'_> {
 impl Action for Whitelist<'_> {
     async fn act(&self, context: &ActionContext<'_>) -> Result<Value, CallError> {
         let nodes = context.coordinator.ok_or_else(|| CallError::internal("maint reaches no other node"))?;
-        let [before, coming] = self.listed(nodes).await?;
+        let (before, coming) = self.listed(nodes).await?;
+        let before = match before {
+            Some(before) => before,
+            None => self.held(context, nodes).await?,
+        };
         if before == coming {
             let text = "mail.whitelist is what it was: nothing is to be done".to_owned();
             context.events.emit(EventBody::Output {
@@ -98,8 +119,15 @@ impl Action for Whitelist<'_> {
             });
             return Ok(Value::Null);
         }
+        let kind = context.node.config.environment.kind;
         if coming.is_none() {
-            // Until it is sure to stay no list is taken away.
+            // Until it is sure to stay no list is taken away. Then it has to be.
+            if narrows(kind, &before, &coming) {
+                for mail in context.node.config.environment.with_role(NodeRole::Mail) {
+                    let held = nodes.mail_holds(&mail.name).await;
+                    held.map_err(|error| self.cannot_narrow(&mail.name, &error))?;
+                }
+            }
             let text =
                 format!("release {} has no mail.whitelist: the one that holds goes after this", self.release);
             context.events.emit(EventBody::Note { level: NoteLevel::Info, text });
@@ -110,7 +138,6 @@ impl Action for Whitelist<'_> {
             faults = Self::tell(context, &coming, true) => faults,
             () = context.cancel.cancelled() => return Err(cancelled()),
         };
-        let kind = context.node.config.environment.kind;
         for (mail, error) in &faults {
             if narrows(kind, &before, &coming) {
                 return Err(self.cannot_narrow(mail, error));
@@ -194,7 +221,12 @@ impl Action for Hold<'_> {
 
 #[cfg(test)]
 mod tests {
+    use orocloud_protocol::MailDomain;
+    use orocloud_protocol::node::PackageReceiveParams;
+
     use super::*;
+    use crate::nodes::actions::FromNode;
+    use crate::operations::EventSink;
 
     #[test]
     fn mail_waits_while_a_first_whitelist_of_production_is_on_its_way() {
@@ -227,6 +259,83 @@ mod tests {
                 wanted,
                 "{number}: it may be repeated"
             );
+        }
+    }
+
+    /// Web nodes, and what each says of the release that is served and of the one on its way.
+    struct Webs<'a>(&'a [(&'a str, Result<&'a str, ErrorKind>, Result<&'a str, ErrorKind>)]);
+
+    impl OtherNodes for Webs<'_> {
+        fn send<'a>(
+            &'a self,
+            _to: &'a NodeName,
+            _package: &'a PackageReceiveParams,
+            _file: &'a std::path::Path,
+            _events: &'a EventSink,
+        ) -> FromNode<'a, ()> {
+            unreachable!("nothing is sent")
+        }
+
+        fn mail_listed<'a>(&'a self, web: &'a NodeName, asked: MailListedParams) -> FromNode<'a, Named> {
+            let (_, served, coming) = *self.0.iter().find(|(name, ..)| *name == web.as_str()).unwrap();
+            let answer = if asked.release.as_str() == "20261129100000" { served } else { coming };
+            Box::pin(async move {
+                let said = answer.map_err(|kind| CallError::new(kind, "a fault"))?;
+                Ok((said != "-").then(|| vec![said.parse().unwrap()]))
+            })
+        }
+
+        fn mail_holds<'a>(&'a self, _mail: &'a NodeName) -> FromNode<'a, Named> {
+            unreachable!("no mail node is asked")
+        }
+
+        fn act<'a>(
+            &'a self,
+            _on: &'a NodeName,
+            _name: &'a str,
+            _action: StepAction,
+            _limit: Duration,
+        ) -> FromNode<'a, Value> {
+            unreachable!("nobody acts")
+        }
+    }
+
+    #[tokio::test]
+    async fn a_fault_of_the_release_that_is_served_keeps_no_other_away() {
+        use ErrorKind::{Failed, NotFound, Unreachable};
+        let [served, release] = ["20261129100000", "20261129110000"].map(|name| name.parse().unwrap());
+        let said = |found: &Named| match found {
+            None => "-".to_owned(),
+            Some(list) => list.iter().map(MailDomain::as_str).collect::<Vec<_>>().join(" "),
+        };
+        for (webs, expected) in [
+            (&[("web1", Ok("a.example"), Ok("b.example"))][..], "a.example → b.example"),
+            (&[("web1", Err(NotFound), Ok("b.example"))], "- → b.example"),
+            (&[("web1", Err(Failed), Ok("b.example"))], "? → b.example"),
+            (&[("web1", Ok("-"), Err(Failed))], "failed"),
+            // Lost between the two questions.
+            (
+                &[("web1", Err(Unreachable), Ok("b.example")), ("web2", Ok("a.example"), Ok("b.example"))],
+                "a.example → b.example",
+            ),
+            (
+                &[("web1", Err(Failed), Ok("b.example")), ("web2", Err(Unreachable), Err(Unreachable))],
+                "? → b.example",
+            ),
+            (
+                &[("web1", Ok("a.example"), Err(Unreachable)), ("web2", Ok("a.example"), Ok("-"))],
+                "a.example → -",
+            ),
+        ] {
+            let names: Vec<NodeName> = webs.iter().map(|(name, ..)| name.parse().unwrap()).collect();
+            let whitelist = Whitelist { release: &release, before: Some(&served), webs: &names };
+            let found = match whitelist.listed(&Webs(webs)).await {
+                Ok((before, coming)) => {
+                    format!("{} → {}", before.as_ref().map_or("?".to_owned(), said), said(&coming))
+                }
+                Err(_) => "failed".to_owned(),
+            };
+            assert_eq!(found, expected, "{webs:?}");
         }
     }
 }

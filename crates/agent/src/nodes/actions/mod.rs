@@ -133,6 +133,9 @@ pub trait OtherNodes: Send + Sync {
     /// Asks a web node for the `mail.whitelist` of a release.
     fn mail_listed<'a>(&'a self, web: &'a NodeName, asked: MailListedParams) -> FromNode<'a, Named>;
 
+    /// Asks a mail node which list of the application holds there.
+    fn mail_holds<'a>(&'a self, mail: &'a NodeName) -> FromNode<'a, Named>;
+
     /// Acts on a node. Such an act may be repeated, and nothing undoes it.
     fn act<'a>(
         &'a self,
