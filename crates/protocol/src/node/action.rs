@@ -149,8 +149,8 @@ pub enum StepAction {
     /// Has the mail nodes hold `mail.whitelist` of a release before it is served, beside that of the one before: no mail
     /// of the new one goes where it must not, and none of the old one is lost. Where everybody was reached, mail to others
     /// waits: after the operation it is dropped, after its undo it leaves. Does nothing where both say the same. What the old
-    /// one alone named goes once the operation has ended. Its undo gives back what the old one says, or
-    /// what the mail nodes held where that cannot be read.
+    /// one alone named goes once the operation has ended. Its undo gives back what the old one says, or what the mail nodes
+    /// held where that cannot be read.
     MailWhitelist {
         /// The release that is going to be served.
         release: ReleaseName,

@@ -263,7 +263,9 @@ mod tests {
     }
 
     /// Web nodes, and what each says of the release that is served and of the one on its way.
-    struct Webs<'a>(&'a [(&'a str, Result<&'a str, ErrorKind>, Result<&'a str, ErrorKind>)]);
+    struct Webs<'a>(&'a [(&'a str, Said<'a>, Said<'a>)]);
+
+    type Said<'a> = Result<&'a str, ErrorKind>;
 
     impl OtherNodes for Webs<'_> {
         fn send<'a>(
