@@ -89,6 +89,9 @@ fn a_prompt_names_production_in_red_completes_and_remembers() {
     shell.wait_for(&point);
     // A line that is given up, a mistake that does not end the shell, and one that is to be forgotten.
     shell.types("\u{3}");
+    // A list is followed by the prompt of the same line.
+    const END_OF_LINE: &str = "\u{1b}[?2004l";
+    shell.wait_for(END_OF_LINE);
     shell.wait_for(PROMPT);
     shell.types("frobnicate\r");
     shell.wait_for("there is no command `frobnicate`");
