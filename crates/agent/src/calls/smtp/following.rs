@@ -16,7 +16,7 @@ const LOOK: Duration = Duration::from_secs(2);
 /// How long after a failure the next attempt follows, longer each time.
 const AGAIN: Duration = Duration::from_secs(10);
 
-/// Nobody waits longer for it. Meanwhile no release can come, which one that waits in vain time and again must not prevent.
+/// No pause between attempts is longer. An attempt keeps releases from coming, so one that fails each time must leave room.
 const LONGEST: Duration = Duration::from_secs(120);
 
 /// How long a mail node may take.
