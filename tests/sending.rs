@@ -317,14 +317,27 @@ fn in_production_a_first_whitelist_holds_before_its_release_is_served() {
     }
     wait_for("the whitelist to be gone", || listed(&shop).is_empty());
 
+    // Nobody waits for a mail node that is lost while it is told what is served, and nobody says that it knows.
+    shop.cli("developer", forth).succeeds();
+    fs::write(&failpoint, "mail:hold/node-running").expect("a failpoint");
+    let lost = shop.cli("operator", ["smtp:whitelist", "follow"]).ends_with(1);
+    for said in ["mail1 may not know yet", "the agent tells mail1 as soon as it can", "orocloud-cli status"] {
+        assert!(lost.stderr.contains(said), "{lost:#?}");
+    }
+    shop.cli("developer", back).succeeds();
+    assert_eq!(listed(&shop), both);
+
     // Nothing is narrowed behind the back of a mail node that is away; what changes nothing needs no mail node.
-    shop.sandbox.node("mail1").expect("mail1").kill().expect("it is killed");
     let refused = shop.cli("developer", forth).ends_with(1);
     for said in ["mail1 cannot be told", "orocloud-cli status"] {
         assert!(refused.stderr.contains(said), "{refused:#?}");
     }
     assert_eq!(shop.version_on("web1"), "1.0.0");
     shop.cli("developer", ["upgrade:source", "--reference=1.0.1", "-n", "--wait-lock=2m"]).succeeds();
+    // It is told once it is back, and then it holds at once where somebody wants it.
+    shop.sandbox.node("mail1").expect("mail1").start_service("agent").expect("it starts again");
+    wait_for("the whitelist to be gone", || listed(&shop).is_empty());
+    shop.cli("operator", ["smtp:whitelist", "follow", "--wait-lock=2m"]).succeeds();
 }
 
 #[test]

@@ -280,17 +280,18 @@ impl OperationCall for Whitelist {
             WhitelistChange::Clear => "there is no whitelist any more by smtp:whitelist".to_owned(),
             WhitelistChange::Follow => "mail.whitelist of the application's orocloud.yaml holds".to_owned(),
         };
-        let change = match &params.change {
-            WhitelistChange::Follow => {
-                MailChange::Application { whitelist: following::listed(&context.daemon).await? }
-            }
-            change => MailChange::Whitelist(change.clone()),
-        };
-        Ok(changing(&mail_nodes(context)?, &change, None, summary))
+        let nodes = mail_nodes(context)?;
+        Ok(match &params.change {
+            WhitelistChange::Follow => following::plan(context, summary).await?,
+            change => changing(&nodes, &MailChange::Whitelist(change.clone()), None, summary),
+        })
     }
 
     fn answer(_daemon: &DaemonRef, done: &Done<'_, WhitelistParams>) -> Result<ChangedAnswer, CallError> {
-        changed(done)
+        match done.params.change {
+            WhitelistChange::Follow => following::answer(output(done.outputs, following::TELL)?),
+            _ => changed(done),
+        }
     }
 }
 

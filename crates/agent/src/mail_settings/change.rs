@@ -74,10 +74,6 @@ impl Desired {
             MailChange::Whitelist(WhitelistChange::Follow) => {
                 return Err(CallError::internal("what is to be followed is not said"));
             }
-            MailChange::Application { whitelist } => {
-                desired.application.clone_from(whitelist);
-                desired.on_the_way = false;
-            }
             MailChange::Sign(keys) => {
                 desired.signing.retain(|old| keys.iter().all(|new| new.domain != old.domain));
                 desired.signing.extend(keys.iter().cloned());
@@ -367,8 +363,9 @@ mod tests {
         let domains =
             |list: &[&str]| list.iter().map(|text| text.parse().unwrap()).collect::<Vec<MailDomain>>();
         let with = |desired: &Desired, change| desired.with(&MailChange::Whitelist(change));
-        let follow = |desired: &Desired, list: Option<&[&str]>| {
-            desired.with(&MailChange::Application { whitelist: list.map(domains) }).unwrap()
+        let follow = |desired: &Desired, list: Option<&[&str]>| Desired {
+            application: list.map(domains),
+            ..desired.clone()
         };
         let typed = with(&Desired::default(), WhitelistChange::Add(domains(&["b.example"]))).unwrap();
         let both = follow(&typed, Some(&["a.example", "b.example"]));

@@ -11,6 +11,7 @@ use orocloud_protocol::node::{
     MailListedParams, MailParams, PackageReceive, PackageReceiveParams, Phase, Step as StepCall, StepAction,
     StepAnswer, StepParams,
 };
+use orocloud_protocol::smtp::ShowAnswer;
 use orocloud_protocol::{Call, CallError, CallId, ErrorKind, EventBody, NodeName, NodeRole};
 use serde_json::Value;
 use tokio::sync::mpsc;
@@ -236,8 +237,8 @@ impl OtherNodes for Nodes {
         Box::pin(async move { Ok(self.call::<MailListed>(web, &asked).await?.whitelist) })
     }
 
-    fn mail_holds<'a>(&'a self, mail: &'a NodeName) -> FromNode<'a, Named> {
-        Box::pin(async move { Ok(self.call::<Mail>(mail, &MailParams {}).await?.recipients.application) })
+    fn mail_holds<'a>(&'a self, mail: &'a NodeName) -> FromNode<'a, ShowAnswer> {
+        Box::pin(self.call::<Mail>(mail, &MailParams {}))
     }
 
     fn act<'a>(

@@ -252,6 +252,11 @@ impl<E: Executor> Operations<E> {
         self.note_change();
     }
 
+    /// A number that is another one whenever an operation was begun, refused or ended.
+    pub fn changes(&self) -> u64 {
+        *self.changed.borrow()
+    }
+
     fn note_change(&self) {
         self.changed.send_modify(|count| *count += 1);
     }

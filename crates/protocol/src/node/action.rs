@@ -159,6 +159,13 @@ pub enum StepAction {
         /// Web nodes that have both.
         webs: Vec<NodeName>,
     },
+    /// Has every mail node follow `mail.whitelist` of the release that is served. None is waited for: one that is away is
+    /// named, and the coordinator tells it once it is back. May be repeated, and nothing undoes it. Output:
+    /// [`super::MailTold`].
+    MailTell {
+        /// The only domains; absent without a whitelist there.
+        whitelist: Option<Vec<MailDomain>>,
+    },
 
     // --- on lb ----------------------------------------------------------------------------------------------
     /// Looks whether the load balancer can be told about these web nodes, before anything is done that counts on it.
@@ -402,11 +409,6 @@ pub enum MailChange {
     },
     /// Other recipients are reached.
     Whitelist(WhitelistChange),
-    /// The application's own list becomes this one, or it has none.
-    Application {
-        /// The list.
-        whitelist: Option<Vec<MailDomain>>,
-    },
     /// Mail of these domains is signed with these keys.
     Sign(Vec<SigningKey>),
 }

@@ -3,8 +3,8 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::smtp::{SentMessage, TriedStage};
-use crate::{CallError, ContentHash, MailAddress, Reference};
+use crate::smtp::{ChangedAnswer, SentMessage, TriedStage};
+use crate::{CallError, ContentHash, MailAddress, NodeName, Reference};
 
 /// Output of [`super::StepAction::SourceFetch`].
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -148,6 +148,26 @@ pub enum MailSent {
     },
     /// Nobody did.
     Failed(CallError),
+}
+
+/// Output of [`super::StepAction::MailTell`].
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct MailTold {
+    /// Mail nodes on which it holds.
+    pub told: Vec<NodeName>,
+    /// What holds on the first of them.
+    pub holds: Option<ChangedAnswer>,
+    /// Those on which nobody knows that it does.
+    pub not_told: Vec<MailNotTold>,
+}
+
+/// A mail node that may not know yet what holds.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct MailNotTold {
+    /// Which.
+    pub node: NodeName,
+    /// Why.
+    pub why: CallError,
 }
 
 /// Output of [`super::StepAction::MailFollow`].

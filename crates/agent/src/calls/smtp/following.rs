@@ -3,10 +3,13 @@
 use std::time::{Duration, Instant};
 
 use orocloud_protocol::backup::CodeVersion;
-use orocloud_protocol::node::StepAction;
+use orocloud_protocol::node::{MailNotTold, MailTold, StepAction};
+use orocloud_protocol::smtp::ChangedAnswer;
 use orocloud_protocol::{CallError, ErrorKind, Lock, MailDomain, NodeName, NodeRole, Resource, node};
 
+use crate::calls::Context;
 use crate::nodes::executor::act;
+use crate::operations::plan::{OperationPlan, Step};
 use crate::releases;
 use crate::server::DaemonRef;
 
@@ -38,6 +41,42 @@ pub async fn listed(daemon: &DaemonRef) -> Result<Option<Vec<MailDomain>>, CallE
         .unwrap_or_else(|| CallError::failed("there is no web node that says what its application wants")))
 }
 
+/// The step that tells the mail nodes because somebody wants it now.
+pub const TELL: &str = "mail:tell";
+
+/// What is done when somebody wants it now: the same as by [`watch`], so that nothing waits for a mail node that is lost.
+pub async fn plan(context: &Context, summary: String) -> Result<OperationPlan, CallError> {
+    let action = StepAction::MailTell { whitelist: listed(&context.daemon).await? };
+    let tell = Step::new(TELL, &context.config().node, action);
+    // It goes on to what is served, whoever interrupts it.
+    Ok(OperationPlan::losing_nothing(vec![vec![tell]], 0, vec![summary]))
+}
+
+/// Success only where all of them follow.
+pub fn answer(told: MailTold) -> Result<ChangedAnswer, CallError> {
+    let names = |nodes: &[NodeName]| nodes.iter().map(NodeName::as_str).collect::<Vec<_>>().join(", ");
+    if told.not_told.is_empty() {
+        return told.holds.ok_or_else(|| CallError::internal("there is a mail node"));
+    }
+    let away: Vec<NodeName> = told.not_told.iter().map(|one| one.node.clone()).collect();
+    let away = names(&away);
+    let mut error = CallError::failed(format!(
+        "{away} may not know yet what mail.whitelist of the application's orocloud.yaml says"
+    ));
+    for MailNotTold { node, why } in told.not_told {
+        error = error.because(format!("{node}: {why}"));
+    }
+    if !told.told.is_empty() {
+        error = error.because(format!("it holds on {}", names(&told.told)));
+    }
+    let text =
+        format!("the agent tells {away} as soon as it can; until then mail by {away} reaches whom it did");
+    Err(error
+        .because(text)
+        .hint("see what is wrong: orocloud-cli status")
+        .hint("see whom mail reaches: orocloud-cli smtp:whitelist show"))
+}
+
 /// Looks once in the beginning, and whenever operations have ended.
 pub async fn watch(daemon: DaemonRef) {
     let config = &daemon.node.config;
@@ -46,16 +85,17 @@ pub async fn watch(daemon: DaemonRef) {
     if config.maint.is_none() || nodes.is_empty() {
         return;
     }
-    let (mut wanted, mut followed, mut told) = (true, None, String::new());
+    let (mut wanted, mut seen, mut told) = (true, 0, String::new());
     let (mut again, mut not_before) = (AGAIN, Instant::now());
     loop {
-        // An operation may begin and end between two looks: then its release alone tells of it.
-        let release = releases::recorded(&config.state).ok().flatten().map(|version| version.release);
+        // An operation may begin and end between two looks.
+        let changes = daemon.operations.changes();
+        (wanted, seen) = (wanted || changes != seen, changes);
         if !daemon.operations.unended().is_empty() {
             (wanted, again, not_before) = (true, AGAIN, Instant::now());
-        } else if (wanted || release != followed) && Instant::now() >= not_before {
+        } else if wanted && Instant::now() >= not_before {
             match follow(&daemon, &nodes).await {
-                Ok(()) => (wanted, followed, told, again) = (false, release, String::new(), AGAIN),
+                Ok(()) => (wanted, told, again) = (false, String::new(), AGAIN),
                 Err(error) => {
                     let text = format!("mail.whitelist of orocloud.yaml is not followed: {error}");
                     if text != told {
@@ -107,4 +147,32 @@ async fn follow_on(
     act(&daemon.nodes, name, "mail:hold", action, LIMIT).await?;
     crate::log::line(format!("{name} follows mail.whitelist of release {}", served.release));
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use orocloud_protocol::smtp::Recipients;
+
+    use super::*;
+
+    #[test]
+    fn it_is_no_success_while_a_mail_node_does_not_follow() {
+        let [mail1, mail2, mail3] = ["mail1", "mail2", "mail3"].map(|name| name.parse::<NodeName>().unwrap());
+        let recipients = Recipients { whitelist: None, application: None, all: true, on_the_way: false };
+        let holds = ChangedAnswer { relays: Vec::new(), recipients };
+        let not_told = |node: &NodeName| MailNotTold { node: node.clone(), why: CallError::failed("lost") };
+        let all = MailTold { told: vec![mail1.clone()], holds: Some(holds.clone()), not_told: Vec::new() };
+        assert_eq!(answer(all.clone()).unwrap(), holds);
+        for (told, lost, said) in [
+            (vec![&mail1], vec![&mail2, &mail3], "mail2: lost; mail3: lost; it holds on mail1"),
+            (vec![], vec![&mail1], "mail1: lost"),
+        ] {
+            let (told, not_told) =
+                (told.into_iter().cloned().collect(), lost.into_iter().map(not_told).collect());
+            let error = answer(MailTold { told, not_told, ..all.clone() }).unwrap_err();
+            let (last, before) = error.causes.split_last().unwrap();
+            assert_eq!((error.kind, before.join("; ").as_str()), (ErrorKind::Failed, said));
+            assert!(last.contains("the agent tells mail"), "{error}");
+        }
+    }
 }

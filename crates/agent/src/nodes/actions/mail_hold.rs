@@ -66,7 +66,7 @@ impl Whitelist<'_> {
         let mut fault = None;
         for mail in context.node.config.environment.with_role(NodeRole::Mail) {
             match nodes.mail_holds(&mail.name).await {
-                Ok(held) => return Ok(held),
+                Ok(held) => return Ok(held.recipients.application),
                 Err(error) => drop(fault.get_or_insert_with(|| self.cannot_narrow(&mail.name, &error))),
             }
         }
@@ -223,6 +223,7 @@ impl Action for Hold<'_> {
 mod tests {
     use orocloud_protocol::MailDomain;
     use orocloud_protocol::node::PackageReceiveParams;
+    use orocloud_protocol::smtp::ShowAnswer;
 
     use super::*;
     use crate::nodes::actions::FromNode;
@@ -287,7 +288,7 @@ mod tests {
             })
         }
 
-        fn mail_holds<'a>(&'a self, _mail: &'a NodeName) -> FromNode<'a, Named> {
+        fn mail_holds<'a>(&'a self, _mail: &'a NodeName) -> FromNode<'a, ShowAnswer> {
             unreachable!("no mail node is asked")
         }
 

@@ -8,9 +8,12 @@ pub mod database;
 mod extensions;
 mod frontend;
 pub(in crate::nodes) mod mail;
+#[cfg(test)]
+mod mail_fakes;
 mod mail_follow;
 mod mail_hold;
 mod mail_send;
+mod mail_tell;
 pub mod maintenance;
 pub mod media;
 mod package;
@@ -28,6 +31,7 @@ use std::pin::Pin;
 use std::time::Duration;
 
 use orocloud_protocol::node::{MailListedParams, PackageReceiveParams, Phase, Probe, StepAction, StepAnswer};
+use orocloud_protocol::smtp::ShowAnswer;
 use orocloud_protocol::{CallError, CallId, ErrorKind, NodeName, NodeRole};
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
@@ -133,8 +137,8 @@ pub trait OtherNodes: Send + Sync {
     /// Asks a web node for the `mail.whitelist` of a release.
     fn mail_listed<'a>(&'a self, web: &'a NodeName, asked: MailListedParams) -> FromNode<'a, Named>;
 
-    /// Asks a mail node which list of the application holds there.
-    fn mail_holds<'a>(&'a self, mail: &'a NodeName) -> FromNode<'a, Named>;
+    /// Asks a mail node what holds there.
+    fn mail_holds<'a>(&'a self, mail: &'a NodeName) -> FromNode<'a, ShowAnswer>;
 
     /// Acts on a node. Such an act may be repeated, and nothing undoes it.
     fn act<'a>(
@@ -260,6 +264,7 @@ async fn run_here(
             let action = mail_hold::Whitelist { release, before: before.as_ref(), webs };
             carry_out(&action, phase, context).await
         }
+        StepAction::MailTell { whitelist } => carry_out(&mail_tell::Tell { whitelist }, phase, context).await,
         StepAction::ReleaseAccept { release } => carry_out(&record::Accept { release }, phase, context).await,
         StepAction::DatabaseWatch { before, webs, open } => {
             carry_out(&watch::Watch { before, webs, open: *open }, phase, context).await
