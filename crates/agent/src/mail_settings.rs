@@ -141,6 +141,11 @@ impl Desired {
         relays
     }
 
+    /// Whether mail can go elsewhere when a relay lets it wait.
+    pub fn has_another(&self) -> bool {
+        self.relays.len() > 1 && self.relays.iter().any(|relay| !self.lets_wait(&relay.name))
+    }
+
     fn lets_wait(&self, name: &RelayName) -> bool {
         self.silence_of(name).is_some() || self.stall_of(name).is_some()
     }

@@ -37,10 +37,13 @@ struct Mail {
 
 impl Mail {
     fn new() -> Result<Self> {
-        let mail = Self { sandbox: Sandbox::start(Options { smtp: true, ..Options::default() })?, number: 0 };
+        Ok(Self { sandbox: Sandbox::start(Options { smtp: true, ..Options::default() })?, number: 0 })
+    }
+
+    fn set_relays(&self) -> Result<()> {
         for (server, name, priority) in [("relay1", "main", 10), ("relay2", "spare", 20)] {
-            let node = mail.sandbox.node(server)?;
-            let mut command = mail.cli()?;
+            let node = self.sandbox.node(server)?;
+            let mut command = self.cli()?;
             command
                 .args(["smtp:relay:set", name, "--port=2525", "--user=orocloud", "--password-stdin", "-n"])
                 .arg(format!("--host={}", node.address()))
@@ -57,7 +60,14 @@ impl Mail {
                 return Err(format!("relay {name} could not be set").into());
             }
         }
-        Ok(mail)
+        Ok(())
+    }
+
+    /// Changes the lines of a file on mail1.
+    fn edit(&self, file: &str, line: impl Fn(&str) -> String) -> Result<()> {
+        let file = self.sandbox.node("mail1")?.dir().join(file);
+        let changed: Vec<String> = fs::read_to_string(&file)?.lines().map(line).collect();
+        Ok(fs::write(&file, changed.join("\n") + "\n")?)
     }
 
     fn cli(&self) -> Result<Command> {
@@ -140,6 +150,7 @@ fn wait(what: &str, until: impl Fn() -> Result<bool>) -> Result<()> {
 
 fn own() -> Result<Vec<Row>> {
     let mail = Mail::new()?;
+    mail.set_relays()?;
     mail.bare()?;
     let own = fs::read_link(mail.sandbox.node("mail1")?.dir().join("state/postfix/config"))?;
     let own = own.to_str().ok_or("a configuration without a name")?.to_owned();
@@ -165,17 +176,14 @@ const LOOKED_AT: u32 = 2;
 
 fn silent() -> Result<Vec<Row>> {
     let mail = Mail::new()?;
-    let node = mail.sandbox.node("mail1")?;
-    let file = node.dir().join("etc/agent.toml");
-    let changed: String = fs::read_to_string(&file)?
-        .lines()
-        .map(|line| match line.starts_with("look_every = ") {
-            true => format!("look_every = {LOOKED_AT}\n"),
-            false => format!("{line}\n"),
-        })
-        .collect();
-    fs::write(&file, changed)?;
-    node.restart_service("agent")?;
+    let instead = |begin: &'static str, other: String| {
+        move |line: &str| if line.starts_with(begin) { other.clone() } else { line.to_owned() }
+    };
+    mail.edit("etc/agent.toml", instead("look_every = ", format!("look_every = {LOOKED_AT}")))?;
+    // How long a relay has to greet is the agent's to say then.
+    mail.edit("etc/postfix/main.cf", instead("smtp_helo_timeout = ", String::new()))?;
+    mail.sandbox.node("mail1")?.restart_service("agent")?;
+    mail.set_relays()?;
     let mail = RefCell::new(mail);
     let without = |is_silent: bool| {
         let mut mail = mail.borrow_mut();
@@ -194,7 +202,7 @@ fn silent() -> Result<Vec<Row>> {
         reference,
         goal: 1.5,
         command: format!(
-            "1,000 messages until the second relay has them, sent in the moment in which the preferred one falls silent / dies; looked at every {LOOKED_AT} s, and Postfix waits 10 s for a greeting"
+            "1,000 messages until the second relay has them, sent in the moment in which the preferred one falls silent / dies; looked at every {LOOKED_AT} s, and so much sooner while mail moves"
         ),
     }])
 }

@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::num::NonZeroU16;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use jiff::SignedDuration;
 use lettre::message::Mailbox;
@@ -61,6 +62,9 @@ pub struct Postfix {
     pub look_every: NonZeroU16,
 }
 
+/// No relay has longer to greet when it is looked at.
+const LONGEST_LOOK: Duration = Duration::from_secs(10);
+
 const fn half_a_minute() -> NonZeroU16 {
     match NonZeroU16::new(30) {
         Some(seconds) => seconds,
@@ -69,6 +73,17 @@ const fn half_a_minute() -> NonZeroU16 {
 }
 
 impl Postfix {
+    /// How long a relay has to greet when the agent looks at it.
+    pub fn look_limit(&self) -> Duration {
+        Duration::from_secs(u64::from(self.look_every.get())).min(LONGEST_LOOK)
+    }
+
+    /// How long it has to greet when it is to take a message that another relay would take too: one that is about to be
+    /// found silent is left, one that is only slow is not.
+    pub fn patience(&self) -> Duration {
+        self.look_limit() * 3
+    }
+
     /// Postfix's `config_directory`.
     pub fn config(&self) -> PathBuf {
         self.configurations.join("config")

@@ -142,7 +142,7 @@ impl<'a> Configurations<'a> {
             fs::read_to_string(&path).map_err(|error| failed(&path, "read", &error))
         };
         let own = base("main.cf")?;
-        let mut main = before_main_cf(&own, &folder) + &own;
+        let mut main = before_main_cf(&own, &desired, self.postfix.patience(), &folder) + &own;
         if !main.ends_with('\n') {
             main.push('\n');
         }

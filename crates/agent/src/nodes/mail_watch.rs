@@ -19,13 +19,11 @@ use super::NodeRef;
 use super::mail::Configurations;
 use super::mail_switch::{TURN, put, read_anew};
 use crate::engines::greeting::{self, Look};
+use crate::engines::postfix::log;
 use crate::engines::relay;
 use crate::environment::Postfix;
 use crate::mail_settings::{Desired, Relay};
 use crate::service_manager::Activity;
-
-/// No relay has longer to greet.
-const LONGEST_LOOK: Duration = Duration::from_secs(10);
 
 /// After an order that Postfix could not work by.
 const PAUSE: Duration = Duration::from_secs(300);
@@ -37,26 +35,30 @@ pub async fn watch(node: NodeRef) {
     let mut told = String::new();
     let mut not_before = Instant::now();
     loop {
-        let outcome = round(&node, postfix, every.min(LONGEST_LOOK), &mut not_before).await;
+        let place = log::end(&postfix.log);
+        let outcome = round(&node, postfix, &mut not_before).await;
         let said = outcome.err().map(|error| error.to_string()).unwrap_or_default();
         if said != told && !said.is_empty() {
             crate::log::line(format!("the relays cannot be watched: {said}"));
         }
         told = said;
-        sleep(if node.relays.is_unsettled() { every / 5 } else { every }).await;
+        let until = Instant::now() + every;
+        loop {
+            sleep(every / 5).await;
+            // While mail moves it is soon known that it does not.
+            let is_moving = || log::end(&postfix.log) != place;
+            if Instant::now() >= until || node.relays.is_unsettled() || is_moving() {
+                break;
+            }
+        }
     }
 }
 
-async fn round(
-    node: &NodeRef,
-    postfix: &Postfix,
-    limit: Duration,
-    not_before: &mut Instant,
-) -> Result<(), CallError> {
+async fn round(node: &NodeRef, postfix: &Postfix, not_before: &mut Instant) -> Result<(), CallError> {
     let configurations = Configurations::new(postfix);
     let desired = configurations.desired()?;
     node.relays.follow(&desired);
-    look(node, &desired, limit).await;
+    look(node, &desired, postfix.look_limit()).await;
     // What Postfix wrote is read while it is there.
     let relays = desired.infos();
     let patience = node.mail_log.read(&postfix.log, move |ledger| ledger.patience(&relays)).await?;
@@ -76,18 +78,18 @@ async fn round(
     };
     let judged = stalls::judged(&desired, &circumstances);
     let wanted = Desired { silent, ..judged.clone() };
-    let has_order = order(&wanted) == order(&desired);
-    if has_order && judged != desired {
+    let is_told = told(&wanted) == told(&desired);
+    if is_told && judged != desired {
         configurations.note(&Desired { silent: desired.silent.clone(), ..judged })?;
     }
-    if (has_order && !configurations.is_unread()?) || Instant::now() < *not_before {
+    if (is_told && !configurations.is_unread()?) || Instant::now() < *not_before {
         return Ok(());
     }
     // One that does not run reads what holds when it is started.
     if node.services.state(&postfix.service).await?.activity != Activity::Running {
         return Ok(());
     }
-    if has_order {
+    if is_told {
         let current = configurations.current()?;
         return read_anew(node, postfix, &configurations, &current).await;
     }
@@ -203,8 +205,9 @@ async fn twice<F: Future<Output = Look>>(limit: Duration, look: impl Fn() -> F) 
     }
 }
 
-fn order(desired: &Desired) -> Vec<&RelayName> {
-    desired.in_order().into_iter().map(|relay| &relay.name).collect()
+/// What Postfix is told that may change with what is believed of relays.
+fn told(desired: &Desired) -> (Vec<&RelayName>, bool) {
+    (desired.in_order().into_iter().map(|relay| &relay.name).collect(), desired.has_another())
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@
 //! ever reads half of one configuration and half of another.
 
 use std::path::Path;
+use std::time::Duration;
 
 use orocloud_protocol::EnvironmentType;
 use orocloud_protocol::smtp::RelayTls;
@@ -101,14 +102,20 @@ pub const REPLIES_FILE: &str = "replies";
 /// AUTH for once answers so at MAIL, and Postfix would give all messages back instead of asking the next relay.
 pub const REPLIES: &str = "/^5(3[048])([ -].*)$/ 4$1$2 (softened from 5$1)\n";
 
-/// What precedes `main.cf` as the machine's administrator wrote it: it holds unless they say otherwise.
-pub fn before_main_cf(base: &str, folder: &Path) -> String {
-    let ours = [
+/// What precedes `main.cf` as the machine's administrator wrote it: it holds unless they say otherwise. Where another relay
+/// is there to go to, one has as long as `patience` to greet.
+pub fn before_main_cf(base: &str, desired: &Desired, patience: Duration, folder: &Path) -> String {
+    let mut ours = vec![
         // Postfix gives a TLS handshake as long as RFC 5321 gives the answer to a command, which may hang on other servers:
         // 300 s. A handshake hangs on nobody, and a message whose relay is stuck in one goes to the next so much sooner.
         ("smtp_starttls_timeout", "30s".to_owned()),
         ("smtp_reply_filter", format!("regexp:{}", folder.join(REPLIES_FILE).display())),
     ];
+    // 300 s by itself (RFC 5321, 4.5.3.2.1). What is on its way when a relay falls silent would wait for so long, though the
+    // agent has long put the relay back. One that is alone keeps them: there, late is better than never.
+    if desired.has_another() {
+        ours.push(("smtp_helo_timeout", format!("{}s", patience.as_secs())));
+    }
     let is_said = |name: &str| {
         base.lines().any(|line| line.split_once('=').is_some_and(|(said, _)| said.trim_end() == name))
     };
@@ -166,6 +173,7 @@ pub fn main_cf(desired: &Desired, kind: EnvironmentType, folder: &Path) -> Strin
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::mail_settings::SilentRelay;
 
     fn relay(name: &str, host: &str, priority: u16, tls: RelayTls) -> Relay {
         Relay {
@@ -259,6 +267,8 @@ mod tests {
         let limit = "smtp_starttls_timeout = 30s\n";
         let filter = "smtp_reply_filter = regexp:/x/replies\n";
         let both = format!("{limit}{filter}");
+        let patience = Duration::from_secs(30);
+        let alone = Desired::default();
         for (base, expected) in [
             ("", both.as_str()),
             ("myhostname = mail1.example\n", &both),
@@ -267,7 +277,36 @@ mod tests {
             ("smtp_starttls_timeout=5s", filter),
             ("smtp_reply_filter =\n", limit),
         ] {
-            assert_eq!(before_main_cf(base, Path::new("/x")), expected, "{base}");
+            assert_eq!(before_main_cf(base, &alone, patience, Path::new("/x")), expected, "{base}");
+        }
+    }
+
+    #[test]
+    fn a_relay_has_a_short_time_to_greet_where_mail_can_go_elsewhere() {
+        let silent = |name: &str| SilentRelay {
+            name: name.parse().unwrap(),
+            since: jiff::Timestamp::UNIX_EPOCH,
+            why: "no greeting".to_owned(),
+        };
+        for (relays, silents, base, is_short) in [
+            ("", "", "", false),
+            ("a", "", "", false),
+            ("ab", "", "", true),
+            ("ab", "a", "", true),
+            ("ab", "b", "", true),
+            ("ab", "ab", "", false),
+            ("abc", "ab", "", true),
+            ("ab", "a", "smtp_helo_timeout = 100s\n", false),
+        ] {
+            let names = |text: &str| text.chars().map(String::from).collect::<Vec<_>>();
+            let server = |name: &String| relay(name, &format!("{name}.example"), 10, RelayTls::None);
+            let desired = Desired {
+                relays: names(relays).iter().map(server).collect(),
+                silent: names(silents).iter().map(|name| silent(name)).collect(),
+                ..Desired::default()
+            };
+            let text = before_main_cf(base, &desired, Duration::from_secs(30), Path::new("/x"));
+            assert_eq!(text.contains("smtp_helo_timeout = 30s\n"), is_short, "{relays} {silents} {base}");
         }
     }
 
