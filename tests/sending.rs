@@ -319,6 +319,7 @@ fn in_production_a_first_whitelist_holds_before_its_release_is_served() {
 
     // Nobody waits for a mail node that is lost while it is told what is served, and nobody says that it knows.
     shop.cli("developer", forth).succeeds();
+    shop.cli("developer", ["backup:create", "--label=with-list", "-n"]).succeeds();
     fs::write(&failpoint, "mail:hold/node-running").expect("a failpoint");
     let lost = shop.cli("operator", ["smtp:whitelist", "follow"]).ends_with(1);
     for said in ["mail1 may not know yet", "the agent tells mail1 as soon as it can", "orocloud-cli status"] {
@@ -328,9 +329,21 @@ fn in_production_a_first_whitelist_holds_before_its_release_is_served() {
     assert_eq!(listed(&shop), both);
 
     // Nothing is narrowed behind the back of a mail node that is away; what changes nothing needs no mail node.
-    let refused = shop.cli("developer", forth).ends_with(1);
-    for said in ["mail1 cannot be told", "orocloud-cli status"] {
-        assert!(refused.stderr.contains(said), "{refused:#?}");
+    let points = shop.cli("viewer", ["backup:list", "--format=json"]).succeeds().json();
+    let is_it = |point: &&Value| point["label"] == "with-list";
+    let point = points["items"].as_array().and_then(|points| points.iter().find(is_it)).expect("the point");
+    let restore = ["backup:restore", point["name"].as_str().expect("its name"), "--dry-run"];
+    for (caller, command, instead) in [
+        ("developer", &forth[..], "orocloud-cli release:list"),
+        ("operator", &restore[..], "--database-only"),
+    ] {
+        let mut cli = shop.cli(caller, []);
+        cli.command.args(command);
+        let refused = cli.ends_with(1);
+        for said in ["mail1 cannot be told", "orocloud-cli status", instead] {
+            assert!(refused.stderr.contains(said), "{refused:#?}");
+        }
+        assert!(!refused.stderr.contains("Executing task"), "{refused:#?}");
     }
     assert_eq!(shop.version_on("web1"), "1.0.0");
     shop.cli("developer", ["upgrade:source", "--reference=1.0.1", "-n", "--wait-lock=2m"]).succeeds();

@@ -4,10 +4,12 @@ use orocloud_protocol::backup::CodeVersion;
 use orocloud_protocol::node::{self, ConsoleCommands, StepAction};
 use orocloud_protocol::{CallError, NodeName, NodeRole, Reference, ReleaseName};
 
+use crate::calls::Context;
 use crate::calls::backup::facts::Places;
 use crate::calls::backup::point::step;
 use crate::calls::status::Answers;
 use crate::environment::Environment;
+use crate::nodes::actions;
 use crate::operations::plan::{OnLoss, OperationPlan, Step};
 
 /// A version on its way to the web nodes.
@@ -156,8 +158,8 @@ impl CodeOrder<'_> {
     }
 
     /// Its `mail.whitelist`, before anybody is served by it; nothing where there are no mail nodes.
-    pub fn whitelist(&self) -> Option<Vec<Step>> {
-        whitelist(self.environment, self.places, self.release, self.before)
+    pub fn whitelist(&self, instead: &str) -> Option<Vec<Step>> {
+        whitelist(self.environment, self.places, self.release, self.before, Some(instead.to_owned()))
     }
 
     /// The one moment in which nodes differ.
@@ -191,20 +193,32 @@ impl CodeOrder<'_> {
     }
 }
 
-/// `mail.whitelist` of a release, before anybody is served by it; nothing where there are no mail nodes.
+/// `mail.whitelist` of a release, before anybody is served by it; nothing where there are no mail nodes. `instead` is a hint:
+/// what may be typed while a mail node that is away must learn that mail is to reach fewer.
 pub fn whitelist(
     environment: &Environment,
     places: &Places,
     release: &ReleaseName,
     before: Option<&CodeVersion>,
+    instead: Option<String>,
 ) -> Option<Vec<Step>> {
     environment.with_role(NodeRole::Mail).next()?;
     let action = StepAction::MailWhitelist {
         release: release.clone(),
         before: before.map(|before| before.release.clone()),
         webs: places.webs.clone(),
+        instead,
     };
     Some(vec![step("mail:whitelist", &places.maint, action)])
+}
+
+/// Refuses, before anything begins, where [`whitelist`] would: of a release that lies on the web nodes already. Of one that
+/// comes yet nobody can say whom it lets mail reach.
+pub async fn can_be_told(context: &Context, plan: OperationPlan) -> Result<OperationPlan, CallError> {
+    for step in plan.groups.iter().flatten() {
+        actions::can_be_told(&context.daemon.nodes, &context.config().environment, &step.action).await?;
+    }
+    Ok(plan)
 }
 
 /// Every web node must have answered, since every one is going to serve what comes.

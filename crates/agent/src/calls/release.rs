@@ -174,7 +174,9 @@ fn plan(
     page_is_up: bool,
 ) -> OperationPlan {
     let recall = StepAction::ReleaseRecall { version: version.clone() };
-    let mut groups: Vec<_> = order.whitelist().into_iter().collect();
+    let instead =
+        "or go back to a release with the mail.whitelist that is served now: orocloud-cli release:list";
+    let mut groups: Vec<_> = order.whitelist(instead).into_iter().collect();
     groups.push(vec![order.maint("release:record", recall)]);
     let point_of_no_return = groups.len();
     groups.push(order.switch());
@@ -229,7 +231,8 @@ impl OperationCall for Rollback {
             before: Some(&before),
             by: &context.caller.key_id,
         };
-        Ok(plan(&order, &entry.version, &before, code::page_is_up(&webs)))
+        let plan = plan(&order, &entry.version, &before, code::page_is_up(&webs));
+        code::can_be_told(context, plan).await
     }
 
     fn answer(daemon: &DaemonRef, done: &Done<'_, RollbackParams>) -> Result<RollbackAnswer, CallError> {

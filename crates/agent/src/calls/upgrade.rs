@@ -109,7 +109,7 @@ impl Ground<'_> {
         let order = &self.order;
         let mut groups = self.prepare(Vec::new(), Vec::new());
         groups.push(self.warm());
-        groups.extend(order.whitelist());
+        groups.extend(order.whitelist(&same_whitelist("upgrade:source")));
         groups.push(vec![order.record()]);
         groups.retain(|group| !group.is_empty());
         let point_of_no_return = groups.len();
@@ -135,7 +135,7 @@ impl Ground<'_> {
         let mut groups = self.prepare(copies, publication.into_iter().chain([self.extensions()]).collect());
         groups.push(vec![order.console("update:preview", ConsoleCommands::UpdatePreview)?]);
         // Commands of the new release may send mail from here on. Where it cannot be set nobody has noticed anything yet.
-        groups.extend(order.whitelist());
+        groups.extend(order.whitelist(&same_whitelist("upgrade")));
         groups.push(self.hook("hooks:pre-upgrade", Hook::PreUpgrade)?);
         groups.push(self.warm());
         groups.push(self.hook("hooks:pre-maintenance", Hook::PreMaintenance)?);
@@ -215,6 +215,13 @@ fn answer(daemon: &DaemonRef, done: &Done<'_, UpgradeParams>) -> Result<UpgradeA
         recovery_point: point.map(|point| point.name),
         maintenance_ms,
     })
+}
+
+/// What may be typed instead while a mail node is away that must learn of fewer recipients.
+fn same_whitelist(command: &str) -> String {
+    format!(
+        "or bring a version with the mail.whitelist that is served now: orocloud-cli {command} --reference=…"
+    )
 }
 
 /// What every kind of upgrade begins with: something is deployed, and every node that serves it is there.

@@ -158,6 +158,9 @@ pub enum StepAction {
         before: Option<ReleaseName>,
         /// Web nodes that have both.
         webs: Vec<NodeName>,
+        /// What may be typed in its place, as a hint, while a mail node cannot be told that mail is to reach fewer.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        instead: Option<String>,
     },
     /// Has every mail node follow `mail.whitelist` of the release that is served. None is waited for: one that is away is
     /// named, and the coordinator tells it once it is back. May be repeated, and nothing undoes it. Output:

@@ -7,7 +7,7 @@ use orocloud_protocol::{CallError, OperationOptions, PointName};
 
 use super::facts::Facts;
 use super::restore::{Names, Unpacked, plan};
-use crate::calls::{Context, Done, OperationCall};
+use crate::calls::{Context, Done, OperationCall, code};
 use crate::operations::plan::OperationPlan;
 use crate::points::Points;
 use crate::server::DaemonRef;
@@ -44,7 +44,7 @@ impl OperationCall for Restore {
         let facts = super::gather(context).await?;
         let releases = unpacked(context, &facts).await;
         let names = names(context, &facts)?;
-        plan(params, &facts, &releases, &names)
+        code::can_be_told(context, plan(params, &facts, &releases, &names)?).await
     }
 
     fn answer(_daemon: &DaemonRef, done: &Done<'_, RestoreParams>) -> Result<RestoreAnswer, CallError> {

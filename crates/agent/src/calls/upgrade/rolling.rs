@@ -6,7 +6,7 @@ use orocloud_protocol::node::{ConsoleCommands, Hook, StepAction};
 use orocloud_protocol::upgrade::{UpgradeAnswer, UpgradeParams, UpgradeRolling};
 use orocloud_protocol::{CallError, OperationOptions, PointName};
 
-use super::{Ground, Start, answer, command};
+use super::{Ground, Start, answer, command, same_whitelist};
 use crate::calls::backup::facts::Facts;
 use crate::calls::backup::point::{PointOrder, step};
 use crate::calls::{Context, Done, OperationCall, backup, service};
@@ -22,7 +22,7 @@ impl Ground<'_> {
         let mut groups = self.prepare(copies, publication.into_iter().chain([self.extensions()]).collect());
         groups.push(vec![order.console("update:preview", ConsoleCommands::UpdatePreview)?]);
         // Commands of the new release may send mail from here on.
-        groups.extend(order.whitelist());
+        groups.extend(order.whitelist(&same_whitelist("upgrade:rolling")));
         groups.push(self.hook("hooks:pre-upgrade", Hook::PreUpgrade)?);
         groups.push(self.warm());
         let (before, webs) = (self.before.clone(), order.places.webs.clone());

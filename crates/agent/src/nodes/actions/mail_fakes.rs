@@ -32,21 +32,33 @@ pub enum Mood {
     Deaf,
 }
 
-/// What holds on each mail node, and how it is.
-pub struct Mails(pub Mutex<BTreeMap<&'static str, (Named, Mood)>>);
+/// Mail nodes, and web nodes that say what releases list.
+pub struct Mails {
+    /// What holds on each mail node, and how it is.
+    mails: Mutex<BTreeMap<&'static str, (Named, Mood)>>,
+    /// What a release says; `None` where that cannot be read.
+    releases: BTreeMap<&'static str, Option<Named>>,
+}
 
 impl Mails {
     pub fn new(mails: &[(&'static str, &str, Mood)]) -> Self {
-        Self(Mutex::new(mails.iter().map(|(name, list, mood)| (*name, (named(list), *mood))).collect()))
+        let mails = mails.iter().map(|(name, list, mood)| (*name, (named(list), *mood))).collect();
+        Self { mails: Mutex::new(mails), releases: BTreeMap::new() }
+    }
+
+    /// The same, and a release; `?` is a list that cannot be read.
+    pub fn release(mut self, release: &'static str, list: &str) -> Self {
+        self.releases.insert(release, (list != "?").then(|| named(list)));
+        self
     }
 
     pub fn names(&self) -> Vec<NodeName> {
-        self.0.lock().unwrap().keys().map(|name| name.parse().unwrap()).collect()
+        self.mails.lock().unwrap().keys().map(|name| name.parse().unwrap()).collect()
     }
 
     /// What holds on one.
     pub fn lists(&self, mail: &NodeName) -> Named {
-        self.0.lock().unwrap()[mail.as_str()].0.clone()
+        self.mails.lock().unwrap()[mail.as_str()].0.clone()
     }
 }
 
@@ -61,12 +73,17 @@ impl OtherNodes for Mails {
         unreachable!("nothing is sent")
     }
 
-    fn mail_listed<'a>(&'a self, _web: &'a NodeName, _asked: MailListedParams) -> FromNode<'a, Named> {
-        unreachable!("no web node is asked")
+    fn mail_listed<'a>(&'a self, _web: &'a NodeName, asked: MailListedParams) -> FromNode<'a, Named> {
+        let said = match self.releases.get(asked.release.as_str()) {
+            Some(Some(list)) => Ok(list.clone()),
+            Some(None) => Err(CallError::failed("its orocloud.yaml is wrong")),
+            None => Err(CallError::new(ErrorKind::NotFound, "it is not there")),
+        };
+        Box::pin(async move { said })
     }
 
     fn mail_holds<'a>(&'a self, mail: &'a NodeName) -> FromNode<'a, ShowAnswer> {
-        let (application, mood) = self.0.lock().unwrap()[mail.as_str()].clone();
+        let (application, mood) = self.mails.lock().unwrap()[mail.as_str()].clone();
         Box::pin(async move {
             if mood == Mood::Away {
                 return Err(CallError::new(ErrorKind::Unreachable, format!("{mail} is away")));
@@ -86,7 +103,7 @@ impl OtherNodes for Mails {
         _limit: Duration,
     ) -> FromNode<'a, Value> {
         let StepAction::MailHold { whitelist, .. } = action else { unreachable!("mail nodes hold lists") };
-        let mut mails = self.0.lock().unwrap();
+        let mut mails = self.mails.lock().unwrap();
         let (holds, mood) = mails.get_mut(on.as_str()).unwrap();
         let outcome = match mood {
             Mood::Well => {

@@ -10,6 +10,7 @@ use orocloud_protocol::{
 use serde_json::Value;
 
 use super::{Action, ActionContext, OtherNodes};
+use crate::environment::Environment;
 use crate::mail_settings::Desired;
 use crate::nodes::mail::{Configurations, section};
 use crate::nodes::mail_switch::{self, cancelled};
@@ -26,9 +27,37 @@ pub struct Whitelist<'a> {
     pub release: &'a ReleaseName,
     pub before: Option<&'a ReleaseName>,
     pub webs: &'a [NodeName],
+    pub instead: Option<&'a str>,
+}
+
+/// Refuses what [`Whitelist`] would, while nothing has begun that would have to be undone. Whatever cannot be known yet is
+/// left to it.
+pub async fn can_be_told(
+    nodes: &dyn OtherNodes,
+    environment: &Environment,
+    action: &StepAction,
+) -> Result<(), CallError> {
+    let StepAction::MailWhitelist { release, before, webs, instead } = action else { return Ok(()) };
+    let whitelist = Whitelist { release, before: before.as_ref(), webs, instead: instead.as_deref() };
+    let Ok((Some(before), coming)) = whitelist.listed(nodes).await else { return Ok(()) };
+    if narrows(environment.kind, &before, &coming) {
+        whitelist.all_are_there(nodes, environment).await?;
+    }
+    Ok(())
 }
 
 impl Whitelist<'_> {
+    async fn all_are_there(
+        &self,
+        nodes: &dyn OtherNodes,
+        environment: &Environment,
+    ) -> Result<(), CallError> {
+        for mail in environment.with_role(NodeRole::Mail) {
+            nodes.mail_holds(&mail.name).await.map_err(|error| self.cannot_narrow(&mail.name, &error))?;
+        }
+        Ok(())
+    }
+
     /// What the release on its way says, and the one that is served where that can be read: by the first web node that says
     /// both. A fault in the one that is served must not keep the one that mends it away.
     async fn listed(&self, nodes: &dyn OtherNodes) -> Result<(Option<Named>, Named), CallError> {
@@ -91,13 +120,16 @@ impl Whitelist<'_> {
     }
 
     fn cannot_narrow(&self, mail: &NodeName, error: &CallError) -> CallError {
-        CallError::failed(format!(
+        let error = CallError::failed(format!(
             "release {} lets mail reach fewer than now, and {mail} cannot be told so",
             self.release
         ))
         .because(error)
-        .hint("see what is wrong, and repeat your command once it is well: orocloud-cli status")
-        .hint("or bring a version with the mail.whitelist that is served now: orocloud-cli upgrade:source --reference=…")
+        .hint("see what is wrong, and repeat your command once it is well: orocloud-cli status");
+        match self.instead {
+            Some(instead) => error.hint(instead),
+            None => error,
+        }
     }
 }
 
@@ -123,10 +155,7 @@ impl Action for Whitelist<'_> {
         if coming.is_none() {
             // Until it is sure to stay no list is taken away. Then it has to be.
             if narrows(kind, &before, &coming) {
-                for mail in context.node.config.environment.with_role(NodeRole::Mail) {
-                    let held = nodes.mail_holds(&mail.name).await;
-                    held.map_err(|error| self.cannot_narrow(&mail.name, &error))?;
-                }
+                self.all_are_there(nodes, &context.node.config.environment).await?;
             }
             let text =
                 format!("release {} has no mail.whitelist: the one that holds goes after this", self.release);
@@ -227,6 +256,7 @@ mod tests {
 
     use super::*;
     use crate::nodes::actions::FromNode;
+    use crate::nodes::actions::mail_fakes::{Mails, Mood, named};
     use crate::operations::EventSink;
 
     #[test]
@@ -331,7 +361,8 @@ mod tests {
             ),
         ] {
             let names: Vec<NodeName> = webs.iter().map(|(name, ..)| name.parse().unwrap()).collect();
-            let whitelist = Whitelist { release: &release, before: Some(&served), webs: &names };
+            let whitelist =
+                Whitelist { release: &release, before: Some(&served), webs: &names, instead: None };
             let found = match whitelist.listed(&Webs(webs)).await {
                 Ok((before, coming)) => {
                     format!("{} → {}", before.as_ref().map_or("?".to_owned(), said), said(&coming))
@@ -339,6 +370,47 @@ mod tests {
                 Err(_) => "failed".to_owned(),
             };
             assert_eq!(found, expected, "{webs:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn nothing_begins_that_narrows_while_a_mail_node_is_away() {
+        use Mood::{Away, Well};
+        const SERVED: &str = "20261129100000";
+        const COMING: &str = "20261129110000";
+        let environment: Environment = toml::from_str(
+            "format = 1\nname = \"acme-prod1\"\nproject = \"acme\"\ntype = \"prod\"\nurl = \"http://shop/\"\nkeeper = \"postgresql\"\n\
+             [[node]]\nname = \"mail1\"\nroles = [\"mail\"]\nzone = \"a\"\naddress = \"::1\"\n\
+             [[node]]\nname = \"mail2\"\nroles = [\"mail\"]\nzone = \"b\"\naddress = \"::1\"\n\
+             [application]\ndocument_root = \"public\"\n[repository]\nurl = \"x\"\n[backup]\n",
+        )
+        .unwrap();
+        for (served, coming, mail2, refused) in [
+            ("-", "a.example", Away, true),
+            ("-", "a.example", Well, false),
+            ("a.example", "a.example b.example", Away, false),
+            ("a.example b.example", "a.example", Away, true),
+            ("a.example", "a.example", Away, false),
+            ("a.example", "-", Away, false),
+            // The step that would tell them says what is wrong with it.
+            ("a.example", "?", Away, false),
+        ] {
+            let fakes = Mails::new(&[("mail1", served, Well), ("mail2", served, mail2)])
+                .release(SERVED, served)
+                .release(COMING, coming);
+            let action = StepAction::MailWhitelist {
+                release: COMING.parse().unwrap(),
+                before: Some(SERVED.parse().unwrap()),
+                webs: vec!["web1".parse().unwrap()],
+                instead: Some("or this".to_owned()),
+            };
+            let outcome = can_be_told(&fakes, &environment, &action).await;
+            assert_eq!(outcome.is_err(), refused, "{served} → {coming}: {outcome:?}");
+            if let Err(error) = outcome {
+                assert!(error.message.contains("mail2 cannot be told"), "{error}");
+                assert_eq!(error.hints.last().map(String::as_str), Some("or this"));
+            }
+            assert!(fakes.names().iter().all(|mail| fakes.lists(mail) == named(served)), "nobody is told");
         }
     }
 }

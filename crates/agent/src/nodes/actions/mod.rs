@@ -36,6 +36,7 @@ use orocloud_protocol::{CallError, CallId, ErrorKind, NodeName, NodeRole};
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
+pub use self::mail_hold::can_be_told;
 use self::silence::carry_out_aloud;
 use crate::environment::{App, LoadBalancer, Maint, Web};
 use crate::nodes::NodeRef;
@@ -260,9 +261,9 @@ async fn run_here(
             carry_out(&record::Record { release, reference, by }, phase, context).await
         }
         StepAction::ReleaseRecall { version } => carry_out(&record::Recall { version }, phase, context).await,
-        StepAction::MailWhitelist { release, before, webs } => {
-            let action = mail_hold::Whitelist { release, before: before.as_ref(), webs };
-            carry_out(&action, phase, context).await
+        StepAction::MailWhitelist { release, before, webs, instead } => {
+            let (before, instead) = (before.as_ref(), instead.as_deref());
+            carry_out(&mail_hold::Whitelist { release, before, webs, instead }, phase, context).await
         }
         StepAction::MailTell { whitelist } => carry_out(&mail_tell::Tell { whitelist }, phase, context).await,
         StepAction::ReleaseAccept { release } => carry_out(&record::Accept { release }, phase, context).await,

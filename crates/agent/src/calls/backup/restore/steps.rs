@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 use orocloud_protocol::PointName;
-use orocloud_protocol::backup::RestoreParams;
+use orocloud_protocol::backup::{RestoreParams, RestoreScope};
 use orocloud_protocol::node::{AsideCopy, AsideOrigin, ConsoleCommands, ServiceHolder, StepAction};
 
 use super::{Decision, Media, Names};
@@ -44,7 +44,11 @@ impl Steps<'_> {
         }
         if let Some(to) = &self.decision.code {
             let now = self.facts.known.code.as_ref();
-            groups.extend(code::whitelist(self.facts.environment, places, &to.release, now));
+            // An undo, and one of the code alone, bring back nothing without it.
+            let without = self.params.scope == RestoreScope::DatabaseAndCode && self.decision.to.is_some();
+            let instead =
+                without.then(|| "or bring back the database alone by adding --database-only".to_owned());
+            groups.extend(code::whitelist(self.facts.environment, places, &to.release, now, instead));
         }
         groups.push(vec![step("restore:begin", &places.maint, self.begin())]);
         if self.facts.known.code.is_some() {
