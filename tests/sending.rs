@@ -317,6 +317,19 @@ fn in_production_a_first_whitelist_holds_before_its_release_is_served() {
     }
     wait_for("the whitelist to be gone", || listed(&shop).is_empty());
 
+    // Where Postfix cannot work by a list it works by what was before, once that is said.
+    let base = shop.node_dir("mail1").join("etc/postfix/main.cf");
+    let good = fs::read_to_string(&base).expect("a configuration");
+    fs::write(&base, format!("{good}smtpd_timeout = soon\n")).expect("a bad one");
+    let failed = shop.cli("developer", forth).ends_with(1);
+    assert!(
+        failed.stderr.contains("mail1 cannot be told") && failed.stderr.contains("smtpd_timeout"),
+        "{failed:#?}"
+    );
+    assert!(listed(&shop).is_empty());
+    Submission::begin(&shop);
+    fs::write(&base, good).expect("the good one");
+
     // Nobody waits for a mail node that is lost while it is told what is served, and nobody says that it knows.
     shop.cli("developer", forth).succeeds();
     shop.cli("developer", ["backup:create", "--label=with-list", "-n"]).succeeds();

@@ -32,14 +32,21 @@ const PAUSE: Duration = Duration::from_millis(50);
 pub async fn put(node: &NodeRef, postfix: &Postfix, wanted: &Desired) -> Result<(), CallError> {
     let configurations = Configurations::new(postfix);
     let before = configurations.current()?;
-    let outcome = switch(node, postfix, &configurations, wanted).await;
-    if outcome.is_err() && configurations.current()? != before {
-        configurations.switch_to(&before)?;
-        if runs(node, postfix).await? {
-            node.services.reload(&postfix.service).await?;
+    let Err(error) = switch(node, postfix, &configurations, wanted).await else { return Ok(()) };
+    if configurations.current()? != before {
+        // What is not read of it in the end, the watch of relays sees to.
+        let back = async {
+            configurations.set_unread(&before, true)?;
+            configurations.switch_to(&before)?;
+            read_anew(node, postfix, &configurations, &before).await
+        };
+        if let Err(fault) = back.await {
+            return Err(
+                error.because(format!("nor is it sure that Postfix works by the one before: {fault}"))
+            );
         }
     }
-    outcome
+    Err(error)
 }
 
 /// One that does not run reads what holds when it is started.
