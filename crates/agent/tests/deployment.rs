@@ -18,6 +18,7 @@ use orocloud_protocol::deploy::DeployParams;
 use orocloud_protocol::node::{
     MailListedParams, MaintenanceBefore, PackageReceiveParams, Phase, Probe, StepAction, StepAnswer,
 };
+use orocloud_protocol::smtp::ShowAnswer;
 use orocloud_protocol::{CallError, CallId, MailDomain, NodeName};
 use orocloud_sandbox::{Options, Sandbox};
 use serde_json::{Value, json};
@@ -121,7 +122,7 @@ impl OtherNodes for Sender<'_> {
         unreachable!("there is no mail node")
     }
 
-    fn mail_holds<'a>(&'a self, _mail: &'a NodeName) -> FromNode<'a, Option<Vec<MailDomain>>> {
+    fn mail_holds<'a>(&'a self, _mail: &'a NodeName) -> FromNode<'a, ShowAnswer> {
         unreachable!("there is no mail node")
     }
 
