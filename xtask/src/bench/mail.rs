@@ -130,10 +130,12 @@ impl Mail {
         Ok(())
     }
 
-    fn is_put_back(&self) -> Result<bool> {
+    /// Whether the first relay has its place, and Postfix knows: it reads an order a moment after that holds.
+    fn is_in_place(&self) -> Result<bool> {
         let output = self.cli()?.args(["smtp:show", "--format=json"]).output()?;
         let shown: Value = serde_json::from_slice(&output.stdout)?;
-        Ok(shown["relays"][0]["put_back"].is_object())
+        let unread = self.sandbox.node("mail1")?.dir().join("state/postfix/config/unread");
+        Ok(shown["relays"][0]["put_back"].is_null() && !unread.exists())
     }
 }
 
@@ -187,7 +189,7 @@ fn silent() -> Result<Vec<Row>> {
     let mail = RefCell::new(mail);
     let without = |is_silent: bool| {
         let mut mail = mail.borrow_mut();
-        wait("the relay to be brought forward", || Ok(!mail.is_put_back()?))?;
+        wait("the relay to be brought forward", || mail.is_in_place())?;
         let relay = mail.sandbox.node("relay1")?;
         if is_silent { relay.freeze() } else { relay.kill() }?;
         let took = mail.send("relay2")?;
