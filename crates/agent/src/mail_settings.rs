@@ -2,6 +2,9 @@
 
 mod change;
 
+#[cfg(test)]
+pub use change::set as relay_change;
+
 use jiff::{SignedDuration, Timestamp};
 use orocloud_protocol::node::SigningKey;
 use orocloud_protocol::smtp::{PutBack, Recipients, RelayInfo, RelayTls};

@@ -192,6 +192,23 @@ fn changed(before: Relay, change: &RelayChange) -> Result<Relay, CallError> {
     Ok(relay)
 }
 
+/// A change of a relay that leaves all out, for a test to say more.
+#[cfg(test)]
+pub fn set(name: &str) -> RelayChange {
+    RelayChange {
+        name: name.parse().unwrap(),
+        host: None,
+        port: None,
+        tls: None,
+        ca: None,
+        priority: None,
+        user: None,
+        password: None,
+        probe_from: None,
+        probe_to: None,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use jiff::Timestamp;
@@ -199,21 +216,6 @@ mod tests {
 
     use super::super::SilentRelay;
     use super::*;
-
-    fn set(name: &str) -> RelayChange {
-        RelayChange {
-            name: name.parse().unwrap(),
-            host: None,
-            port: None,
-            tls: None,
-            ca: None,
-            priority: None,
-            user: None,
-            password: None,
-            probe_from: None,
-            probe_to: None,
-        }
-    }
 
     fn secret(text: &str) -> Option<Secret> {
         Some(Secret::new(text.to_owned()))

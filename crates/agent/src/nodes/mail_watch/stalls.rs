@@ -86,6 +86,7 @@ mod tests {
     use orocloud_protocol::node::{MailChange, RelayChange};
 
     use super::*;
+    use crate::mail_settings::relay_change;
 
     const SHORTEST: u32 = 60;
 
@@ -96,18 +97,7 @@ mod tests {
     fn with(names: &[&str]) -> Desired {
         names.iter().fold(Desired::default(), |desired, name| {
             let host = Some(format!("{name}.example").parse().unwrap());
-            let change = RelayChange {
-                name: name.parse().unwrap(),
-                host,
-                port: None,
-                tls: None,
-                ca: None,
-                priority: None,
-                user: None,
-                password: None,
-                probe_from: None,
-                probe_to: None,
-            };
+            let change = RelayChange { host, ..relay_change(name) };
             desired.with(&MailChange::SetRelay(change)).unwrap()
         })
     }
