@@ -376,8 +376,23 @@ fn every_way_to_bring_a_release_brings_its_whitelist_before() {
     for name in ["one", "two"] {
         version_with_whitelist(&shop, name, &format!("{name}.example"));
     }
-    shop.deploy("one");
     let only = |name: &str| [format!("{name}.example"), format!(".{name}.example")].to_vec();
+    // A first deployment that is undone while the mail node is away leaves nothing there once it is back.
+    fs::write(&failpoint, "application:install/intent").expect("a failpoint");
+    let deploy = shop.cli("developer", ["deploy", "--reference=one", "-n"]).spawn();
+    let [maint1, mail1] = ["maint1", "mail1"].map(|name| shop.sandbox.node(name).expect("a node"));
+    wait_for("the end of an agent", || maint1.service("agent").is_ok_and(|agent| agent.pid.is_none()));
+    mail1.kill_service("agent").expect("it is killed");
+    maint1.start_service("agent").expect("it starts again");
+    let undone = deploy.wait_with_output().expect("its end");
+    let told = String::from_utf8_lossy(&undone.stderr);
+    assert!(undone.status.code() == Some(1) && told.contains("mail1 cannot be told"), "{undone:?}");
+    assert_eq!(listed(&shop), only("one"));
+    mail1.start_service("agent").expect("it starts again");
+    wait_for("the list to be gone", || listed(&shop).is_empty());
+    let shown = shop.cli("viewer", ["smtp:whitelist", "show"]).succeeds().stdout;
+    assert!(shown.contains("reaches everybody") && !shown.contains("waits until"), "{shown}");
+    shop.deploy("one");
     assert_eq!(listed(&shop), only("one"));
     let waits = failpoint.with_extension("waits");
     for (command, to, hold) in [

@@ -8,6 +8,7 @@ use orocloud_protocol::smtp::ChangedAnswer;
 use orocloud_protocol::{CallError, ErrorKind, Lock, MailDomain, NodeName, NodeRole, Resource, node};
 
 use crate::calls::Context;
+use crate::calls::status::{Answers, ask};
 use crate::nodes::executor::act;
 use crate::operations::plan::{OperationPlan, Step};
 use crate::releases;
@@ -26,10 +27,13 @@ const LONGEST: Duration = Duration::from_secs(120);
 const LIMIT: Duration = Duration::from_secs(120);
 
 /// What the release says that every node is to serve: by the first web node that has it. One that was left behind may serve
-/// another.
+/// another. Nothing where none is served.
 pub async fn listed(daemon: &DaemonRef) -> Result<Option<Vec<MailDomain>>, CallError> {
     let config = &daemon.node.config;
-    let Some(CodeVersion { release, .. }) = releases::recorded(&config.state)? else { return Ok(None) };
+    let Some(CodeVersion { release, .. }) = releases::recorded(&config.state)? else {
+        let webs: Vec<_> = config.environment.with_role(NodeRole::Web).map(|web| web.name.clone()).collect();
+        return nothing_is_served(&ask(daemon, &webs, false).await).map(|()| None);
+    };
     let (asked, mut fault) = (node::MailListedParams { release }, None);
     for web in config.environment.with_role(NodeRole::Web) {
         match daemon.nodes.call::<node::MailListed>(&web.name, &asked).await {
@@ -39,6 +43,17 @@ pub async fn listed(daemon: &DaemonRef) -> Result<Option<Vec<MailDomain>>, CallE
     }
     Err(fault
         .unwrap_or_else(|| CallError::failed("there is no web node that says what its application wants")))
+}
+
+/// A first deployment that was undone leaves nothing recorded, and neither does a record that is lost: then nobody's list goes.
+fn nothing_is_served(webs: &Answers) -> Result<(), CallError> {
+    for (web, answer) in webs {
+        if let Some(release) = &answer.as_ref().map_err(Clone::clone)?.release {
+            let text = format!("{web} serves release {release}, and none is recorded as what is served");
+            return Err(CallError::failed(text).hint("see what is wrong: orocloud-cli status"));
+        }
+    }
+    Ok(())
 }
 
 /// The step that tells the mail nodes because somebody wants it now.
@@ -113,12 +128,12 @@ pub async fn watch(daemon: DaemonRef) {
 
 /// Has the mail nodes do what the release says, where they do something else; tells of the first one that did not.
 async fn follow(daemon: &DaemonRef, nodes: &[NodeName]) -> Result<(), CallError> {
-    let Some(served) = releases::recorded(&daemon.node.config.state)? else { return Ok(()) };
+    let served = releases::recorded(&daemon.node.config.state)?;
     let listed = listed(daemon).await?;
     let mut fault = None;
     for name in nodes {
         // One that is lost keeps none of the others from it.
-        if let Err(error) = follow_on(daemon, name, &served, &listed).await {
+        if let Err(error) = follow_on(daemon, name, served.as_ref(), &listed).await {
             fault.get_or_insert(error);
         }
     }
@@ -128,7 +143,7 @@ async fn follow(daemon: &DaemonRef, nodes: &[NodeName]) -> Result<(), CallError>
 async fn follow_on(
     daemon: &DaemonRef,
     name: &NodeName,
-    served: &CodeVersion,
+    served: Option<&CodeVersion>,
     listed: &Option<Vec<MailDomain>>,
 ) -> Result<(), CallError> {
     let holds = daemon.nodes.call::<node::Mail>(name, &node::MailParams {}).await?;
@@ -140,12 +155,15 @@ async fn follow_on(
     let busy = || CallError::new(ErrorKind::Locked, "another operation has begun");
     let what = "mail.whitelist of orocloud.yaml is followed";
     let _held = daemon.operations.hold(what, &[Lock::shared(Resource::Code)]).ok_or_else(busy)?;
-    if releases::recorded(&daemon.node.config.state)?.as_ref() != Some(served) {
+    if releases::recorded(&daemon.node.config.state)?.as_ref() != served {
         return Err(busy());
     }
     let action = StepAction::MailHold { whitelist: listed.clone(), beside: false };
     act(&daemon.nodes, name, "mail:hold", action, LIMIT).await?;
-    crate::log::line(format!("{name} follows mail.whitelist of release {}", served.release));
+    crate::log::line(match served {
+        Some(served) => format!("{name} follows mail.whitelist of release {}", served.release),
+        None => format!("{name} follows no mail.whitelist: nothing is served"),
+    });
     Ok(())
 }
 
@@ -174,5 +192,29 @@ mod tests {
             assert_eq!((error.kind, before.join("; ").as_str()), (ErrorKind::Failed, said));
             assert!(last.contains("the agent tells mail"), "{error}");
         }
+    }
+
+    #[test]
+    fn without_a_record_nothing_is_served_only_where_every_web_node_says_so() {
+        let status = |release: Option<&str>| {
+            Ok(node::StatusAnswer {
+                agent_version: "0".into(),
+                rows: Vec::new(),
+                release: release.map(|release| release.parse().unwrap()),
+                releases: Vec::new(),
+                maintenance: None,
+                services: Vec::new(),
+                software: Vec::new(),
+            })
+        };
+        let check = |answers: [Result<node::StatusAnswer, CallError>; 2]| {
+            let names = ["web1", "web2"].map(|name| name.parse::<NodeName>().unwrap());
+            let answers: Answers = names.into_iter().zip(answers).collect();
+            nothing_is_served(&answers).map_err(|error| error.message)
+        };
+        check([status(None), status(None)]).unwrap();
+        assert_eq!(check([status(None), Err(CallError::failed("away"))]).unwrap_err(), "away");
+        let error = check([status(None), status(Some("20261124103200"))]).unwrap_err();
+        assert!(error.starts_with("web2 serves release 20261124103200"), "{error}");
     }
 }
