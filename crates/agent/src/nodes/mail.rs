@@ -14,6 +14,7 @@ use jiff::Timestamp;
 use orocloud_protocol::node::{MailHistoryParams, MailListedAnswer, MailListedParams, MailQueueParams};
 use orocloud_protocol::smtp::{HistoryAnswer, QueueAnswer, RelayInfo, ShowAnswer};
 use orocloud_protocol::{CallError, CallId, EnvironmentType, ErrorKind, NodeName};
+use serde::Deserialize;
 
 use super::mail_log::Ledger;
 use super::{NodeRef, mail_dns};
@@ -81,17 +82,7 @@ impl<'a> Configurations<'a> {
     }
 
     fn read(&self, name: &str) -> Result<Option<Desired>, CallError> {
-        let path = self.folder(name).join(SETTINGS);
-        let found: Option<Desired> =
-            orocloud_durable::read_json(&path).map_err(|error| failed(&path, "read", &error))?;
-        match found {
-            Some(desired) if desired.format > FORMAT => Err(CallError::failed(format!(
-                "{} has format {}, this agent reads {FORMAT}",
-                path.display(),
-                desired.format
-            ))),
-            found => Ok(found),
-        }
+        read_settings(&self.folder(name).join(SETTINGS))
     }
 
     /// Whether the operation has a candidate.
@@ -249,6 +240,27 @@ impl<'a> Configurations<'a> {
     }
 }
 
+/// The document at this path.
+fn read_settings(path: &Path) -> Result<Option<Desired>, CallError> {
+    /// What every format has.
+    #[derive(Deserialize)]
+    struct Format {
+        format: u32,
+    }
+    let content = match fs::read(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        content => content.map_err(|error| failed(path, "read", &error))?,
+    };
+    let wrong = |error: serde_json::Error| failed(path, "read", &error);
+    // Looked at first: of the rest of a newer format nothing is known.
+    let Format { format } = serde_json::from_slice(&content).map_err(wrong)?;
+    if format > FORMAT {
+        let text = format!("{} has format {format}, this agent reads {FORMAT}", path.display());
+        return Err(CallError::failed(text).hint("upgrade the agent on this node"));
+    }
+    serde_json::from_slice(&content).map(Some).map_err(wrong)
+}
+
 fn failed(path: &Path, verb: &str, error: &dyn std::fmt::Display) -> CallError {
     CallError::failed(format!("{} cannot be {verb}", path.display())).because(error)
 }
@@ -333,4 +345,28 @@ pub fn section(node: &NodeRef) -> Result<&Postfix, CallError> {
 /// The step in which a web node sends a message.
 pub fn send_step(web: &NodeName) -> String {
     format!("mail:send:{web}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn settings_of_a_newer_format_are_named_whatever_else_they_hold() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join(SETTINGS);
+        assert_eq!(read_settings(&path).unwrap(), None);
+        orocloud_durable::write_json(&path, &Desired::default(), 0o600).unwrap();
+        assert_eq!(read_settings(&path).unwrap(), Some(Desired::default()));
+        for (content, said) in [
+            ("{\"format\": 99, \"what\": [\"nobody\", \"knows\"]}", "has format 99, this agent reads"),
+            ("{\"format\": 1, \"relays\": [{\"password\": \"hunter2\"}]}", "cannot be read"),
+            ("{\"relays\": []}", "cannot be read"),
+            ("{", "cannot be read"),
+        ] {
+            fs::write(&path, content).unwrap();
+            let error = read_settings(&path).unwrap_err();
+            assert!(error.message.contains(said) && !error.to_string().contains("hunter2"), "{error}");
+        }
+    }
 }
