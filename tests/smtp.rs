@@ -1,10 +1,10 @@
 //! Mail through a real Postfix to real upstream servers: a relay is tried before anything is switched, the next one takes
 //! over, whoever may not be reached is not.
 
-use std::fs;
+use std::fs::{self, Permissions};
 use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use orocloud_sandbox::Options;
@@ -128,6 +128,8 @@ fn mail_goes_by_relays_that_were_tried_and_to_whom_it_may() {
     let one = Server { shop: &shop, server: "relay1" };
     let other = Server { shop: &shop, server: "relay2" };
 
+    let arguments = watched_arguments(&shop);
+
     // Before there is a relay mail waits, and says why.
     shop.cli("viewer", ["smtp:test", "--to=ann@example.com"]).ends_with(4);
     let waits = || {
@@ -155,7 +157,7 @@ fn mail_goes_by_relays_that_were_tried_and_to_whom_it_may() {
     let before = (configurations(&shop), reloads(&shop));
     for (more, password, words) in [
         (&["--port=2526"][..], one.password(), &["fails at TCP", "refused"][..]),
-        (&[], "not-the-password".to_owned(), &["fails at AUTH", "535"]),
+        (&[], WRONG.to_owned(), &["fails at AUTH", "535"]),
         (&["--tls=none"], one.password(), &["for all to read"]),
     ] {
         let failed = one.set("main", more, &password);
@@ -206,8 +208,10 @@ fn mail_goes_by_relays_that_were_tried_and_to_whom_it_may() {
     let base = shop.node_dir("mail1").join("etc/postfix/main.cf");
     let good = fs::read_to_string(&base).expect("a configuration");
     fs::write(&base, format!("{good}smtpd_timeout = soon\n")).expect("a bad one");
+    let before = reloads(&shop);
     let failed = shop.cli("operator", ["smtp:relay:set", "main", "--priority=30"]).ends_with(1);
     assert!(failed.stderr.contains("fatal") && failed.stderr.contains("smtpd_timeout"), "{failed:#?}");
+    wait_for("Postfix to have been told of both", || reloads(&shop) >= before + 2);
     fs::write(&base, good).expect("the good one");
     assert_eq!(relays(&shop), ["main 10", "spare 20"]);
     let sent = send(&shop, "carol@example.com");
@@ -228,18 +232,50 @@ fn mail_goes_by_relays_that_were_tried_and_to_whom_it_may() {
     assert_eq!(relays(&shop), ["spare 20"]);
     assert!(configurations(&shop) <= 2, "what nobody needs is removed");
 
-    // Passwords stand where Postfix and the agent read them, and nowhere else.
+    // Passwords stand where Postfix and the agent read them, and nowhere else; one that was wrong stands nowhere.
     let maint = shop.node_dir("maint1");
     // The server of the agent's own mail has the same one.
     let own = maint.join("etc/smtp-password");
     assert_eq!(stands_in(&maint, &other.password()), Some(format!("{}\n", own.display())));
     let mail = shop.node_dir("mail1");
-    assert_eq!(stands_in(&mail.join("log"), &other.password()), None);
-    let found = stands_in(&mail.join("state"), &other.password()).expect("the configuration");
+    let found = stands_in(&mail, &other.password()).expect("the configuration");
     for file in found.lines() {
-        let mode = fs::metadata(file).expect("a file").permissions().mode();
-        assert_eq!(mode & 0o077, 0, "{file}");
+        // What the agent is about to rename is gone by now.
+        let Ok(metadata) = fs::metadata(file) else { continue };
+        assert_eq!(metadata.permissions().mode() & 0o077, 0, "{file}");
+        assert!(Path::new(file).starts_with(mail.join("state/postfix")), "{file}");
     }
+    for node in [&maint, &mail] {
+        assert_eq!(stands_in(node, WRONG), None);
+    }
+    let told = fs::read_to_string(&arguments).expect("arguments");
+    assert!(told.contains("/sasl_passwd\n"), "{told}");
+    assert!(!told.contains(&other.password()) && !told.contains(WRONG), "a password is an argument: {told}");
+}
+
+/// A password that is not that of any relay.
+const WRONG: &str = "not-the-password";
+
+/// Has Postfix's programs note what they are called with; gives the file.
+fn watched_arguments(shop: &Shop) -> PathBuf {
+    let mail = shop.node_dir("mail1");
+    let noted = mail.join("arguments");
+    fs::write(&noted, "").expect("a file");
+    fs::set_permissions(&noted, Permissions::from_mode(0o666)).expect("open to all");
+    let (programs, real) = (mail.join("bin"), mail.join("real"));
+    fs::create_dir(&real).expect("a folder");
+    for name in ["postconf", "postmap", "postqueue"] {
+        fs::rename(programs.join(name), real.join(name)).expect("it is moved");
+        let script = format!(
+            "#!/bin/sh\nprintf '%s\\n' \"$@\" >> '{}'\nexec '{}' \"$@\"\n",
+            noted.display(),
+            real.join(name).display()
+        );
+        fs::write(programs.join("new"), script).expect("a script");
+        fs::set_permissions(programs.join("new"), Permissions::from_mode(0o755)).expect("a program");
+        fs::rename(programs.join("new"), programs.join(name)).expect("in its place");
+    }
+    noted
 }
 
 /// A web node whose application cannot send is named, and what became of the other's message is told.

@@ -92,6 +92,7 @@ async fn each_broken_relay_is_named_by_the_stage_that_fails_and_its_words() {
     let all = [Stage::Dns, Stage::Tcp, Stage::Greeting, Stage::Tls, Stage::Auth, Stage::Mail, Stage::Rcpt];
     let seen = try_stages(at("good"), LIMIT).await.unwrap();
     assert_eq!(seen.iter().map(|seen| seen.stage).collect::<Vec<_>>(), all);
+    assert_eq!(seen[4].said, "235 2.7.0 *** it is", "also a password that is right is never shown");
     let seen =
         try_stages(Target { tls: RelayTls::Implicit, from: None, ..at("implicit") }, LIMIT).await.unwrap();
     let stages: Vec<Stage> = seen.iter().map(|seen| seen.stage).collect();

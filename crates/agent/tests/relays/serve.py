@@ -49,8 +49,8 @@ def context(name):
 
 def sign_in(server, session, envelope, mechanism, data):
     if (data.login, data.password) == (b"user", b"right"):
-        return AuthResult(success=True, auth_data=data)
-    # A server that repeats what it was told.
+        return AuthResult(success=True, auth_data=data, message=f"235 2.7.0 {data.password.decode()} it is")
+    # Servers that repeat what they were told.
     return AuthResult(success=False, handled=False, message=f"535 5.7.8 not {data.password.decode()}")
 
 

@@ -248,6 +248,9 @@ mod tests {
             let text = main_cf(&desired, kind, folder);
             assert_eq!((value(&text, "default_transport"), value(&text, "relayhost")), (default, relayhost));
             assert_eq!(value(&text, "smtp_tls_security_level"), "secure");
+            for kept in ["smtp_connection_cache_on_demand", "smtp_tls_connection_reuse"] {
+                assert_eq!(value(&text, kept), "no", "mail would stay with a relay that is not the best one");
+            }
             assert!(value(&text, "smtpd_banner").ends_with(&mark(folder)), "{text}");
             let maps = maps(&desired, folder);
             let transport = &maps[2].entries;

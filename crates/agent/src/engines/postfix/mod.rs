@@ -140,13 +140,16 @@ fn parse_queue(text: &str) -> Result<Vec<QueuedMessage>, CallError> {
 mod tests {
     use super::*;
 
-    #[test]
-    fn a_map_is_asked_without_what_it_says_in_an_argument_vector() {
+    #[tokio::test]
+    async fn a_map_is_asked_without_what_it_says_in_an_argument_vector_or_an_error() {
+        let programs = tempfile::tempdir().unwrap();
+        // It answers nothing.
+        std::os::unix::fs::symlink("/bin/true", programs.path().join("postmap")).unwrap();
         let postfix = Postfix {
             service: "postfix".into(),
             base: "/etc/postfix".into(),
             configurations: "/state/postfix".into(),
-            programs: "/usr/sbin".into(),
+            programs: programs.path().into(),
             log: "/var/log/mail.log".into(),
             listens: "127.0.0.1:25".parse().unwrap(),
             name_server: None,
@@ -157,6 +160,10 @@ mod tests {
         let program = format!("{:?}", asking(&postfix, Path::new("/state/postfix/01J"), &map));
         assert!(program.contains("texthash:/state/postfix/01J/sasl_passwd"), "{program}");
         assert!(!program.contains("hunter2"), "{program}");
+        let processes = Processes::new(None);
+        let outcome = check_map(&processes, &postfix, Path::new("/state/postfix/01J"), &map).await;
+        let failed = outcome.unwrap_err().to_string();
+        assert!(failed.contains("[mx.example]:25 is not found") && !failed.contains("hunter2"), "{failed}");
     }
 
     const CAPTURED: &str = r#"{"queue_name": "deferred", "queue_id": "4cPq2k0Yx1z1", "arrival_time": 1764364860, "message_size": 412, "forced_expire": false, "sender": "shop@example.com", "recipients": [{"address": "ann@example.com", "delay_reason": "connect to 127.18.1.10[127.18.1.10]:2525: Connection refused"}, {"address": "eve@example.com", "delay_reason": "451 not now"}]}

@@ -348,3 +348,5 @@ mod tests {
 
 #[cfg(test)]
 mod deploy_tests;
+#[cfg(test)]
+mod mail_tests;

@@ -1,0 +1,275 @@
+//! Configurations of mail switched to and left again, with a service manager and a greeting of the test's own: what each of
+//! them was told, and what lies in files meanwhile.
+
+use std::fs;
+use std::io::{BufRead, BufReader, Write};
+use std::net::TcpListener;
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::os::unix::net::UnixListener;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+use std::thread;
+
+use orocloud_protocol::Secret;
+use orocloud_protocol::node::{MailChange, RelayChange};
+use orocloud_protocol::smtp::WhitelistChange;
+
+use super::mail_fakes::named;
+use super::*;
+use crate::environment::{Agent, Postfix};
+use crate::nodes::Node;
+use crate::nodes::mail::Configurations;
+use crate::process::Processes;
+
+/// A change of mail, and a release on its way that brings its list.
+const CHANGE: &str = "01JDFZ8T6G0000000000000000";
+const RELEASE: &str = "01JDFZ8T6G0000000000000001";
+
+/// What Postfix does not start by.
+const BAD: &str = "smtpd_timeout = soon\n";
+
+struct Rig {
+    folder: tempfile::TempDir,
+    node: NodeRef,
+    /// Who was told to read its configuration anew.
+    told: Arc<Mutex<Vec<String>>>,
+}
+
+impl Rig {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let root = folder.path();
+        for name in ["state", "log", "base", "programs", "keys", "postfix/first"] {
+            fs::create_dir_all(root.join(name)).unwrap();
+        }
+        symlink("first", root.join("postfix/config")).unwrap();
+        // It takes whatever it is asked to check: these maps have no entries.
+        for name in ["postconf", "postmap", "postqueue"] {
+            symlink("/bin/true", root.join("programs").join(name)).unwrap();
+        }
+        for file in ["base/main.cf", "base/master.cf", "postfix/first/main.cf"] {
+            fs::write(root.join(file), "myhostname = mail1.example.com\n").unwrap();
+        }
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let listens = listener.local_addr().unwrap();
+        greet(listener, root.join("postfix/config"));
+        let told = Arc::default();
+        supervise(UnixListener::bind(root.join("supervisor")).unwrap(), root.to_owned(), Arc::clone(&told));
+        let at = |name: &str| root.join(name).display().to_string();
+        let environment = "format = 1\nname = \"acme-prod1\"\nproject = \"acme\"\ntype = \"prod\"\nurl = \"http://127.0.0.1:1/\"\n\
+             keeper = \"postgresql\"\n\
+             [[node]]\nname = \"maint1\"\nroles = [\"maint\", \"web\"]\nzone = \"a\"\naddress = \"127.0.0.1\"\n\
+             [[node]]\nname = \"mail1\"\nroles = [\"mail\"]\nzone = \"a\"\naddress = \"127.0.0.2\"\n\
+             [application]\ndocument_root = \"public\"\n[repository]\nurl = \"/none\"\n[backup]\n";
+        fs::write(root.join("environment.toml"), environment).unwrap();
+        let agent = format!(
+            "format = 1\nnode = \"mail1\"\nenvironment_file = \"{}\"\nstate = \"{}\"\nrun = \"/run\"\nlog = \"{}\"\n\
+             [service_manager]\nkind = \"supervisor\"\nsocket = \"{}\"\n\
+             [postfix]\nservice = \"postfix\"\nbase = \"{}\"\nconfigurations = \"{}\"\nprograms = \"{}\"\n\
+             log = \"{}\"\nlistens = \"{listens}\"\n\
+             [signer]\nservice = \"opendkim\"\nkeys = \"{}\"\nsocket = \"/run/opendkim\"\n",
+            at("environment.toml"),
+            at("state"),
+            at("log"),
+            at("supervisor"),
+            at("base"),
+            at("postfix"),
+            at("programs"),
+            at("log/mail.log"),
+            at("keys"),
+        );
+        fs::write(root.join("agent.toml"), agent).unwrap();
+        let config = Agent::load(&root.join("agent.toml")).unwrap();
+        let node = Node::new(config, Processes::new(None));
+        Self { folder, node, told }
+    }
+
+    fn postfix(&self) -> &Postfix {
+        self.node.config.postfix.as_ref().unwrap()
+    }
+
+    fn configurations(&self) -> Configurations<'_> {
+        Configurations::new(self.postfix())
+    }
+
+    fn current(&self) -> String {
+        self.configurations().current().unwrap()
+    }
+
+    async fn run(&self, operation: &str, phase: Phase, action: StepAction) -> Result<StepAnswer, CallError> {
+        let context = ActionContext {
+            node: &self.node,
+            coordinator: None,
+            operation: operation.parse().unwrap(),
+            step: "mail",
+            outputs: &Outputs::new(),
+            events: EventSink::none(),
+            cancel: CancellationToken::new(),
+        };
+        run(&context, phase, &action).await
+    }
+
+    /// A change up to its switch, which it gives the outcome of: from no whitelist to one on which nobody is.
+    async fn change(&self) -> Result<StepAnswer, CallError> {
+        let change = MailChange::Whitelist(WhitelistChange::Add(Vec::new()));
+        for action in [StepAction::MailStage { change: Box::new(change) }, StepAction::MailWrite {}] {
+            self.run(CHANGE, Phase::Act, action).await.unwrap();
+        }
+        self.told();
+        self.run(CHANGE, Phase::Act, StepAction::MailSwitch {}).await
+    }
+
+    /// A release on its way brings a list on which nobody is.
+    async fn list_comes(&self) -> Result<StepAnswer, CallError> {
+        let action = StepAction::MailHold { whitelist: named(""), beside: false };
+        self.run(RELEASE, Phase::Act, action).await
+    }
+
+    async fn undo(&self) {
+        let undone = self.run(CHANGE, Phase::Undo, StepAction::MailSwitch {}).await.unwrap();
+        assert_eq!(undone, StepAnswer::Undone);
+    }
+
+    /// Who was told since this was asked, in their order.
+    fn told(&self) -> Vec<String> {
+        std::mem::take(&mut *self.told.lock().unwrap())
+    }
+
+    fn spoil(&self) {
+        fs::write(self.folder.path().join("base/main.cf"), BAD).unwrap();
+    }
+}
+
+/// Greets by the configuration that holds, and takes everything.
+fn greet(listener: TcpListener, config: PathBuf) {
+    thread::spawn(move || {
+        for stream in listener.incoming().map_while(Result::ok) {
+            let config = config.clone();
+            thread::spawn(move || {
+                let name = fs::read_link(config).unwrap_or_default();
+                let _ = write!(&stream, "220 mail1.example.com ESMTP {}\r\n", name.display());
+                for line in BufReader::new(&stream).lines().map_while(Result::ok) {
+                    let _ = write!(&stream, "{}\r\n", if line == "QUIT" { "221 bye" } else { "250 ok" });
+                }
+            });
+        }
+    });
+}
+
+/// The service manager, and Postfix's log of what it does when it is told to read its configuration.
+fn supervise(listener: UnixListener, root: PathBuf, told: Arc<Mutex<Vec<String>>>) {
+    thread::spawn(move || {
+        for stream in listener.incoming().map_while(Result::ok) {
+            let mut line = String::new();
+            let _ = BufReader::new(&stream).read_line(&mut line);
+            let request: Value = serde_json::from_str(&line).unwrap_or_default();
+            let service = request["service"].as_str().unwrap_or_default();
+            if request["do"] == "reload" {
+                told.lock().unwrap().push(service.to_owned());
+                if service == "postfix" {
+                    append_to_log(&root);
+                }
+            }
+            let state = serde_json::json!({ "name": service, "state": "running", "pid": 7 });
+            let _ = writeln!(&stream, "{}", serde_json::json!({ "ok": true, "services": [state] }));
+        }
+    });
+}
+
+fn append_to_log(root: &Path) {
+    let head = "Nov 29 12:00:00 acme-prod1-mail1 postfix";
+    let mut text = format!("{head}/master[7]: reload -- version 3.7.11\n");
+    let main = fs::read_to_string(root.join("postfix/config/main.cf")).unwrap_or_default();
+    if main.contains(BAD) {
+        text.push_str(&format!("{head}/smtpd[8]: fatal: bad time: smtpd_timeout = soon\n"));
+    }
+    let log = fs::OpenOptions::new().append(true).create(true).open(root.join("log/mail.log"));
+    log.and_then(|mut log| log.write_all(text.as_bytes())).unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_postfix_cannot_work_by_is_left_and_all_are_told() {
+    let rig = Rig::new();
+    rig.spoil();
+    let failed = rig.change().await.unwrap_err();
+    assert!(failed.to_string().contains("smtpd_timeout"), "{failed}");
+    assert_eq!((rig.current().as_str(), rig.told()), (CHANGE, vec!["postfix".into(), "opendkim".into()]));
+    rig.undo().await;
+    assert_eq!((rig.current().as_str(), rig.told()), ("first", vec!["postfix".into(), "opendkim".into()]));
+    // Whoever dies in the middle of it is asked again: nobody knows whether Postfix was told.
+    rig.undo().await;
+    assert_eq!((rig.current().as_str(), rig.told()), ("first", vec!["postfix".into(), "opendkim".into()]));
+
+    // What the agent does by itself is left the same way.
+    let failed = rig.list_comes().await.unwrap_err();
+    assert!(failed.to_string().contains("smtpd_timeout"), "{failed}");
+    assert_eq!(rig.current(), "first");
+    assert_eq!(rig.told(), ["postfix", "postfix"], "it reads the bad one, and the good one again");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_change_that_is_undone_leaves_the_list_that_came_meanwhile() {
+    let rig = Rig::new();
+    rig.change().await.unwrap();
+    assert_eq!(rig.current(), CHANGE);
+    rig.list_comes().await.unwrap();
+    rig.told();
+    rig.undo().await;
+    let holds = rig.configurations().desired().unwrap();
+    assert_eq!((holds.whitelist, holds.application), (None, named("")));
+    assert_eq!(rig.told(), ["postfix", "opendkim"]);
+
+    // Where that cannot be, what worked before does without it.
+    let rig = Rig::new();
+    rig.change().await.unwrap();
+    rig.list_comes().await.unwrap();
+    rig.told();
+    fs::remove_file(rig.folder.path().join("programs/postconf")).unwrap();
+    rig.undo().await;
+    assert_eq!((rig.current().as_str(), rig.told()), ("first", vec!["postfix".into(), "opendkim".into()]));
+}
+
+#[tokio::test]
+async fn only_the_agent_and_postfix_read_files_with_a_password() {
+    let rig = Rig::new();
+    let change = RelayChange {
+        name: "main".parse().unwrap(),
+        host: Some("smtp.example.com".parse().unwrap()),
+        port: None,
+        tls: None,
+        ca: None,
+        priority: None,
+        user: Some("apikey".parse().unwrap()),
+        password: Some(Secret::new("hunter2".into())),
+        probe_from: None,
+        probe_to: None,
+    };
+    let action = StepAction::MailStage { change: Box::new(MailChange::SetRelay(change)) };
+    rig.run(CHANGE, Phase::Act, action).await.unwrap();
+    let configurations = rig.configurations();
+    let secret = |known: &[&str]| {
+        let entries = fs::read_dir(configurations.folder(CHANGE)).unwrap().flatten();
+        let mut found: Vec<String> = entries
+            .filter(|entry| fs::read_to_string(entry.path()).unwrap().contains("hunter2"))
+            .map(|entry| {
+                let mode = entry.metadata().unwrap().permissions().mode() & 0o777;
+                format!("{} {mode:o}", entry.file_name().display())
+            })
+            .collect();
+        found.sort();
+        assert_eq!(found, known);
+    };
+    secret(&["settings.json 600"]);
+    // Postfix's own program is asked, and here finds nothing in the maps.
+    let failed = rig.run(CHANGE, Phase::Act, StepAction::MailWrite {}).await.unwrap_err().to_string();
+    assert!(failed.contains("is not found") && !failed.contains("hunter2"), "{failed}");
+    secret(&["sasl_passwd 600", "settings.json 600"]);
+    // What the agent notes by itself replaces the document.
+    configurations.switch_to(CHANGE).unwrap();
+    configurations.note(&configurations.desired().unwrap()).unwrap();
+    secret(&["sasl_passwd 600", "settings.json 600"]);
+    // What the node remembers of the operation has it nowhere.
+    let marks = fs::read_dir(rig.folder.path().join("state/marks").join(CHANGE)).unwrap().flatten();
+    let marks: Vec<String> = marks.map(|mark| fs::read_to_string(mark.path()).unwrap()).collect();
+    assert!(!marks.is_empty() && marks.iter().all(|mark| !mark.contains("hunter2")), "{marks:?}");
+}
