@@ -1,5 +1,7 @@
 //! `mail.whitelist` of a release on its way: whoever is killed, what the release says that is served holds.
 
+use std::cell::RefCell;
+
 use super::mortal::Mortal;
 use super::walk::{Dice, Share, walk};
 use crate::sending::{listed, version_with_whitelist};
@@ -24,6 +26,29 @@ fn start() -> Mortal {
 fn served(mortal: &Mortal) -> String {
     let release = mortal.shop.release_on("web1").expect("a release");
     release.file_name().expect("its name").to_string_lossy().into_owned()
+}
+
+#[test]
+#[ignore = "slow: cargo xtask test --all"]
+fn following_a_whitelist_killed_at_every_point() {
+    let follow = ["smtp:whitelist", "follow"];
+    let first = start();
+    let mut points = Dice::new().acts_and_undos(&first.planned("operator", &follow), Share::All);
+    points.extend(ON_MAIL.map(|point| vec![point.to_owned()]));
+    let first = RefCell::new(Some(first));
+    let place = || first.take().unwrap_or_else(start);
+    walk("smtp:whitelist follow", points, place, |mortal, points| {
+        let shop = &mortal.shop;
+        let ended = mortal.killed_at(points, "operator", &follow);
+        let case = format!("{points:?}: {:#?}", ended.answer);
+        mortal.is_whole(&case);
+        assert!(!listed(shop).is_empty(), "{case}");
+        // Whoever interrupts it, it goes on; a mail node that is lost meanwhile is named, and not waited for.
+        let answer = ended.verdict().expect("no web node is left behind");
+        assert!(answer.code == 0 || answer.stderr.contains("mail1 may not know yet"), "{case}");
+        assert!(answer.code == 0 || points[0].starts_with("mail:hold"), "{case}");
+        ended.met()
+    });
 }
 
 #[test]
