@@ -113,6 +113,12 @@ impl Locks {
         }
     }
 
+    /// Whether nobody in conflict holds these locks, or waits for them.
+    pub fn are_free(&self, wanted: &[Lock]) -> bool {
+        let table = self.table();
+        !table.held.iter().chain(&table.waiting).any(|(_, locks)| conflict(locks, wanted))
+    }
+
     /// Holds the locks beside whoever holds them.
     pub fn hold_beside(self: &Arc<Self>, holder: Holder, locks: &[Lock]) -> Held {
         self.hold(&mut self.table(), holder, locks)
@@ -202,6 +208,7 @@ mod tests {
         });
         assert_eq!(heard.recv().await.unwrap(), [holder(1)]);
         assert_eq!(locks.try_acquire(holder(3), &[Lock::shared(Data)]).unwrap_err(), [holder(2)]);
+        assert!(!locks.are_free(&[Lock::shared(Data)]));
         drop(reader);
         drop(writer.await.unwrap());
         locks.try_acquire(holder(3), &[Lock::shared(Data)]).unwrap();

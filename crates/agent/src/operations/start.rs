@@ -151,6 +151,11 @@ impl<E: Executor> Operations<E> {
         self.locks.try_acquire(holder, locks).ok()
     }
 
+    /// Whether [`Operations::hold`] would be given these locks now.
+    pub fn are_free(&self, locks: &[Lock]) -> bool {
+        self.locks.are_free(locks)
+    }
+
     async fn acquire(self: &Arc<Self>, new: &NewOperation) -> Result<Held, CallError> {
         let holder = Holder {
             operation: new.id,

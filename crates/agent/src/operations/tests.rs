@@ -341,6 +341,28 @@ fn what_is_held_is_said_and_what_waits_comes_next() {
 }
 
 #[test]
+fn what_brings_no_release_is_in_nobodys_way_who_wants_none_to_come() {
+    use Resource::{Backups, Code, Data, Mail, Page};
+    let wanted = [Lock::shared(Code)];
+    for (locks, free) in [
+        (vec![Lock::shared(Data), Lock::exclusive(Backups)], true),
+        (vec![Lock::exclusive(Mail)], true),
+        (vec![Lock::shared(Code), Lock::exclusive(Page)], true),
+        (vec![Lock::exclusive(Code), Lock::shared(Data)], false),
+    ] {
+        let folder = tempfile::tempdir().unwrap();
+        runtime().block_on(async {
+            let operations = open(folder.path(), Some(("a", Point::BeforeTheAct)));
+            let running = NewOperation { locks: locks.clone(), ..new_operation(id(1)) };
+            operations.start(running, async { Ok(plan(None)) }).await.unwrap();
+            assert_eq!(operations.unended().len(), 1);
+            assert_eq!(operations.are_free(&wanted), free, "{locks:?}");
+            assert_eq!(operations.hold("a look", &wanted).is_some(), free, "{locks:?}");
+        });
+    }
+}
+
+#[test]
 fn nobody_is_told_to_wait_for_what_is_no_operation() {
     let folder = tempfile::tempdir().unwrap();
     runtime().block_on(async {

@@ -23,6 +23,9 @@ const AGAIN: Duration = Duration::from_secs(10);
 /// No pause between attempts is longer. An attempt keeps releases from coming, so one that fails each time must leave room.
 const LONGEST: Duration = Duration::from_secs(120);
 
+/// Held for as long as the mail nodes are told.
+const NO_RELEASE_COMES: [Lock; 1] = [Lock::shared(Resource::Code)];
+
 /// How long a mail node may take.
 const LIMIT: Duration = Duration::from_secs(120);
 
@@ -106,7 +109,8 @@ pub async fn watch(daemon: DaemonRef) {
         // An operation may begin and end between two looks.
         let changes = daemon.operations.changes();
         (wanted, seen) = (wanted || changes != seen, changes);
-        if !daemon.operations.unended().is_empty() {
+        // Nobody waits for what brings no release: a backup takes long.
+        if !daemon.operations.are_free(&NO_RELEASE_COMES) {
             (wanted, again, not_before) = (true, AGAIN, Instant::now());
         } else if wanted && Instant::now() >= not_before {
             match follow(&daemon, &nodes).await {
@@ -154,7 +158,7 @@ async fn follow_on(
     // and nobody could bring a release meanwhile.
     let busy = || CallError::new(ErrorKind::Locked, "another operation has begun");
     let what = "mail.whitelist of orocloud.yaml is followed";
-    let _held = daemon.operations.hold(what, &[Lock::shared(Resource::Code)]).ok_or_else(busy)?;
+    let _held = daemon.operations.hold(what, &NO_RELEASE_COMES).ok_or_else(busy)?;
     if releases::recorded(&daemon.node.config.state)?.as_ref() != served {
         return Err(busy());
     }
