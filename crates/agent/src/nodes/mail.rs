@@ -32,7 +32,7 @@ const SETTINGS: &str = "settings.json";
 /// So many messages fit into a line of the wire, whatever is said of them.
 const MOST_AT_ONCE: usize = 250;
 
-/// In a configuration that the agent itself made, until Postfix has read it.
+/// In a configuration that the agent itself made, until Postfix has read it: the name of the one before.
 const UNREAD: &str = "unread";
 
 /// What no configuration has led to for so long is removed by the agent itself; an operation that still runs may go back
@@ -221,22 +221,40 @@ impl<'a> Configurations<'a> {
         orocloud_durable::write_json(&path, desired, 0o600).map_err(|error| failed(&path, "written", &error))
     }
 
-    /// Notes that Postfix has not read a configuration yet, or that it has.
-    pub fn set_unread(&self, name: &str, unread: bool) -> Result<(), CallError> {
+    /// Notes that Postfix has not read a configuration yet, and the one to go back to when it cannot work by it.
+    pub fn set_unread(&self, name: &str, before: &str) -> Result<(), CallError> {
         let path = self.folder(name).join(UNREAD);
-        let outcome = match unread {
-            true => orocloud_durable::write(&path, b"", 0o600),
-            false => fs::remove_file(&path).or_else(|error| match error.kind() {
-                io::ErrorKind::NotFound => Ok(()),
-                _ => Err(error),
-            }),
-        };
-        outcome.map_err(|error| failed(&path, "written", &error))
+        orocloud_durable::write(&path, before.as_bytes(), 0o600)
+            .map_err(|error| failed(&path, "written", &error))
+    }
+
+    /// Notes that Postfix has read a configuration.
+    pub fn set_read(&self, name: &str) -> Result<(), CallError> {
+        let path = self.folder(name).join(UNREAD);
+        match fs::remove_file(&path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(failed(&path, "removed", &error)),
+            _ => Ok(()),
+        }
     }
 
     /// Whether Postfix may not have read the one that holds.
     pub fn is_unread(&self) -> Result<bool, CallError> {
         Ok(self.folder(&self.current()?).join(UNREAD).exists())
+    }
+
+    /// The one to go back to from any other: the one that holds, or the one before it while nobody knows whether Postfix
+    /// can work by that one.
+    pub fn to_go_back_to(&self) -> Result<String, CallError> {
+        let current = self.current()?;
+        let path = self.folder(&current).join(UNREAD);
+        let before = match fs::read_to_string(&path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(current),
+            before => before.map_err(|error| failed(&path, "read", &error))?,
+        };
+        // A former agent named none.
+        let is_one = Path::new(&before).file_name().is_some_and(|name| name == before.as_str())
+            && self.folder(&before).join("main.cf").exists();
+        Ok(if is_one { before } else { current })
     }
 }
 

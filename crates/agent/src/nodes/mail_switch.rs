@@ -31,22 +31,45 @@ const PAUSE: Duration = Duration::from_millis(50);
 /// back, when Postfix cannot work by it.
 pub async fn put(node: &NodeRef, postfix: &Postfix, wanted: &Desired) -> Result<(), CallError> {
     let configurations = Configurations::new(postfix);
-    let before = configurations.current()?;
-    let Err(error) = switch(node, postfix, &configurations, wanted).await else { return Ok(()) };
-    if configurations.current()? != before {
-        // What is not read of it in the end, the watch of relays sees to.
-        let back = async {
-            configurations.set_unread(&before, true)?;
-            configurations.switch_to(&before)?;
-            read_anew(node, postfix, &configurations, &before).await
-        };
-        if let Err(fault) = back.await {
-            return Err(
-                error.because(format!("nor is it sure that Postfix works by the one before: {fault}"))
-            );
+    let (found, before) = (configurations.current()?, configurations.to_go_back_to()?);
+    match switch(node, postfix, &configurations, wanted, &before).await {
+        Err(error) if configurations.current()? != found => {
+            Err(gone_back(node, postfix, &configurations, &before, error).await)
         }
+        outcome => outcome,
     }
-    Err(error)
+}
+
+/// Has Postfix read what it may not have read, since somebody died before that was sure; and goes back like [`put`].
+pub async fn settle(node: &NodeRef, postfix: &Postfix) -> Result<(), CallError> {
+    let configurations = Configurations::new(postfix);
+    let (current, before) = (configurations.current()?, configurations.to_go_back_to()?);
+    match read_anew(node, postfix, &configurations, &current).await {
+        Err(error) if current != before => {
+            Err(gone_back(node, postfix, &configurations, &before, error).await)
+        }
+        outcome => outcome,
+    }
+}
+
+/// Goes back; gives why, and what went wrong on the way.
+async fn gone_back(
+    node: &NodeRef,
+    postfix: &Postfix,
+    configurations: &Configurations<'_>,
+    before: &str,
+    error: CallError,
+) -> CallError {
+    // What is not read of it in the end, the watch of relays sees to.
+    let back = async {
+        configurations.set_unread(before, before)?;
+        configurations.switch_to(before)?;
+        read_anew(node, postfix, configurations, before).await
+    };
+    match back.await {
+        Ok(()) => error,
+        Err(fault) => error.because(format!("nor is it sure that Postfix works by the one before: {fault}")),
+    }
 }
 
 /// One that does not run reads what holds when it is started.
@@ -60,6 +83,7 @@ async fn switch(
     postfix: &Postfix,
     configurations: &Configurations<'_>,
     wanted: &Desired,
+    before: &str,
 ) -> Result<(), CallError> {
     let id = new_call_id();
     let name = id.to_string();
@@ -69,7 +93,7 @@ async fn switch(
     for map in configuration::maps(wanted, &folder) {
         postfix::check_map(&node.processes, postfix, &folder, &map).await?;
     }
-    configurations.set_unread(&name, true)?;
+    configurations.set_unread(&name, before)?;
     configurations.switch_to(&name)?;
     read_anew(node, postfix, configurations, &name).await?;
     configurations.tidy_old()
@@ -83,13 +107,13 @@ pub async fn read_anew(
     name: &str,
 ) -> Result<(), CallError> {
     if !runs(node, postfix).await? {
-        return configurations.set_unread(name, false);
+        return configurations.set_read(name);
     }
     let place = log::end(&postfix.log);
     node.services.reload(&postfix.service).await?;
     until_it_works(node, &CancellationToken::new(), postfix, place).await?;
     hurry(node, postfix).await;
-    configurations.set_unread(name, false)
+    configurations.set_read(name)
 }
 
 /// Waits until Postfix works by what it was told to read, or says that it cannot.

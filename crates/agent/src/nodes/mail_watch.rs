@@ -17,7 +17,7 @@ pub use self::silence::Relays;
 use self::stalls::Circumstances;
 use super::NodeRef;
 use super::mail::Configurations;
-use super::mail_switch::{TURN, put, read_anew};
+use super::mail_switch::{TURN, put, settle};
 use crate::engines::greeting::{self, Look};
 use crate::engines::postfix::log;
 use crate::engines::relay;
@@ -90,8 +90,11 @@ async fn round(node: &NodeRef, postfix: &Postfix, not_before: &mut Instant) -> R
         return Ok(());
     }
     if is_told {
-        let current = configurations.current()?;
-        return read_anew(node, postfix, &configurations, &current).await;
+        let outcome = settle(node, postfix).await;
+        if outcome.is_err() {
+            *not_before = Instant::now() + PAUSE;
+        }
+        return outcome;
     }
     for relay in &wanted.relays {
         let is = |desired: &Desired| desired.silent.iter().find(|silent| silent.name == relay.name).cloned();

@@ -197,8 +197,9 @@ impl Action for Switch {
         let before = match context.marks().get::<String>(BEFORE)?.filter(|_| current == candidate) {
             Some(before) => before,
             None => {
-                context.marks().set(BEFORE, &current)?;
-                current
+                let before = configurations.to_go_back_to()?;
+                context.marks().set(BEFORE, &before)?;
+                before
             }
         };
         with_list_of_now(context, postfix)?;
@@ -217,11 +218,11 @@ impl Action for Switch {
         let configurations = Configurations::new(postfix);
         let Some(before) = context.marks().get::<String>(BEFORE)? else { return Ok(()) };
         if configurations.current()? != before {
-            let (holds, ours) = (configurations.desired()?, configurations.candidate(context.operation)?);
-            let Desired { application, on_the_way, .. } = holds;
-            if (&application, on_the_way) != (&ours.application, ours.on_the_way) {
+            let Desired { application, on_the_way, .. } = configurations.desired()?;
+            let then = configurations.document(&before)?;
+            if (&application, on_the_way) != (&then.application, then.on_the_way) {
                 // A release on its way has brought its list since, which stays.
-                let wanted = Desired { application, on_the_way, ..configurations.document(&before)? };
+                let wanted = Desired { application, on_the_way, ..then };
                 match mail_switch::put(context.node, postfix, &wanted).await {
                     Ok(()) => {
                         reload_signer(context.node).await;

@@ -256,8 +256,7 @@ impl Action for Hold<'_> {
         if wanted != holds {
             mail_switch::put(context.node, postfix, &wanted).await?;
         } else if configurations.is_unread()? {
-            let current = configurations.current()?;
-            mail_switch::read_anew(context.node, postfix, &configurations, &current).await?;
+            mail_switch::settle(context.node, postfix).await?;
         }
         Ok(Value::Null)
     }

@@ -7,8 +7,10 @@ use std::net::TcpListener;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
+use std::time::Duration;
 
 use orocloud_protocol::Secret;
 use orocloud_protocol::node::{MailChange, RelayChange};
@@ -33,6 +35,8 @@ struct Rig {
     node: NodeRef,
     /// Who was told to read its configuration anew.
     told: Arc<Mutex<Vec<String>>>,
+    /// Postfix does not say that it has read its configuration.
+    is_mute: Arc<AtomicBool>,
 }
 
 impl Rig {
@@ -53,8 +57,9 @@ impl Rig {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let listens = listener.local_addr().unwrap();
         greet(listener, root.join("postfix/config"));
-        let told = Arc::default();
-        supervise(UnixListener::bind(root.join("supervisor")).unwrap(), root.to_owned(), Arc::clone(&told));
+        let (told, is_mute) = (Arc::default(), Arc::default());
+        let supervisor = UnixListener::bind(root.join("supervisor")).unwrap();
+        supervise(supervisor, root.to_owned(), Arc::clone(&told), Arc::clone(&is_mute));
         let at = |name: &str| root.join(name).display().to_string();
         let environment = "format = 1\nname = \"acme-prod1\"\nproject = \"acme\"\ntype = \"prod\"\nurl = \"http://127.0.0.1:1/\"\n\
              keeper = \"postgresql\"\n\
@@ -81,7 +86,7 @@ impl Rig {
         fs::write(root.join("agent.toml"), agent).unwrap();
         let config = Agent::load(&root.join("agent.toml")).unwrap();
         let node = Node::new(config, Processes::new(None));
-        Self { folder, node, told }
+        Self { folder, node, told, is_mute }
     }
 
     fn postfix(&self) -> &Postfix {
@@ -121,8 +126,29 @@ impl Rig {
 
     /// A release on its way brings a list on which nobody is.
     async fn list_comes(&self) -> Result<StepAnswer, CallError> {
-        let action = StepAction::MailHold { whitelist: named(""), beside: false };
+        self.hold("").await
+    }
+
+    async fn hold(&self, list: &str) -> Result<StepAnswer, CallError> {
+        let action = StepAction::MailHold { whitelist: named(list), beside: false };
         self.run(RELEASE, Phase::Act, action).await
+    }
+
+    /// Dies in the middle of it: Postfix was told, and has not said yet that it has read its configuration.
+    async fn dies(&self, doing: impl Future) {
+        self.told();
+        self.is_mute.store(true, Ordering::SeqCst);
+        let is_told = async {
+            while !self.told.lock().unwrap().iter().any(|told| told == "postfix") {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        tokio::select! {
+            _ = doing => panic!("it ends although Postfix says nothing"),
+            () = is_told => {}
+        }
+        self.is_mute.store(false, Ordering::SeqCst);
+        self.told();
     }
 
     async fn undo(&self) {
@@ -137,6 +163,10 @@ impl Rig {
 
     fn spoil(&self) {
         fs::write(self.folder.path().join("base/main.cf"), BAD).unwrap();
+    }
+
+    fn mark(&self) -> Option<String> {
+        fs::read_to_string(self.configurations().folder(&self.current()).join("unread")).ok()
     }
 }
 
@@ -157,7 +187,7 @@ fn greet(listener: TcpListener, config: PathBuf) {
 }
 
 /// The service manager, and Postfix's log of what it does when it is told to read its configuration.
-fn supervise(listener: UnixListener, root: PathBuf, told: Arc<Mutex<Vec<String>>>) {
+fn supervise(listener: UnixListener, root: PathBuf, told: Arc<Mutex<Vec<String>>>, is_mute: Arc<AtomicBool>) {
     thread::spawn(move || {
         for stream in listener.incoming().map_while(Result::ok) {
             let mut line = String::new();
@@ -166,7 +196,7 @@ fn supervise(listener: UnixListener, root: PathBuf, told: Arc<Mutex<Vec<String>>
             let service = request["service"].as_str().unwrap_or_default();
             if request["do"] == "reload" {
                 told.lock().unwrap().push(service.to_owned());
-                if service == "postfix" {
+                if service == "postfix" && !is_mute.load(Ordering::SeqCst) {
                     append_to_log(&root);
                 }
             }
@@ -205,6 +235,52 @@ async fn what_postfix_cannot_work_by_is_left_and_all_are_told() {
     assert!(failed.to_string().contains("smtpd_timeout"), "{failed}");
     assert_eq!(rig.current(), "first");
     assert_eq!(rig.told(), ["postfix", "postfix"], "it reads the bad one, and the good one again");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_dies_before_postfix_has_read_a_configuration_still_goes_back() {
+    let rig = Rig::new();
+    rig.dies(rig.list_comes()).await;
+    let list = rig.current();
+    assert_eq!((list == "first", rig.mark().as_deref()), (false, Some("first")));
+    rig.list_comes().await.unwrap();
+    assert_eq!((rig.current(), rig.mark()), (list, None), "it can work by it");
+
+    // Asked again, asked for something else, or changed by somebody, which is undone.
+    for next in ["again", "else", "change"] {
+        let rig = Rig::new();
+        rig.spoil();
+        rig.dies(rig.list_comes()).await;
+        assert_ne!(rig.current(), "first", "{next}");
+        let outcome = match next {
+            "again" => rig.list_comes().await,
+            "else" => rig.hold("-").await,
+            _ => rig.change().await,
+        };
+        let error = outcome.unwrap_err().to_string();
+        assert!(error.contains("smtpd_timeout") && !error.contains("nor is it sure"), "{next}: {error}");
+        if next == "change" {
+            rig.undo().await;
+        }
+        assert_eq!((rig.current().as_str(), rig.mark()), ("first", None), "{next}");
+    }
+
+    // What could not even be written is not left either: nobody knows that it is bad.
+    let rig = Rig::new();
+    rig.dies(rig.list_comes()).await;
+    let list = rig.current();
+    fs::remove_file(rig.folder.path().join("programs/postconf")).unwrap();
+    rig.hold("-").await.unwrap_err();
+    assert_eq!((rig.current(), rig.mark().as_deref()), (list, Some("first")));
+
+    // A former agent did not note what to go back to.
+    let rig = Rig::new();
+    rig.spoil();
+    rig.dies(rig.list_comes()).await;
+    let list = rig.current();
+    fs::write(rig.configurations().folder(&list).join("unread"), "").unwrap();
+    rig.list_comes().await.unwrap_err();
+    assert_eq!((rig.current(), rig.mark().as_deref()), (list, Some("")));
 }
 
 #[tokio::test(flavor = "multi_thread")]
