@@ -43,6 +43,10 @@ pub struct Desired {
     /// Relays that greet and then let messages wait; set by the agent of the mail node.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub stalled: Vec<StalledRelay>,
+    /// Whether relays have all the time that Postfix gives by itself, since some are silent and none greets: what is only slow
+    /// takes mail then; set by the agent of the mail node.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub patient: bool,
 }
 
 /// A relay that lets whoever connects wait.
@@ -125,6 +129,7 @@ impl Default for Desired {
             on_the_way: false,
             silent: Vec::new(),
             stalled: Vec::new(),
+            patient: false,
         }
     }
 }
@@ -146,7 +151,7 @@ impl Desired {
 
     /// Whether mail can go elsewhere when a relay lets it wait.
     pub fn has_another(&self) -> bool {
-        self.relays.len() > 1 && self.relays.iter().any(|relay| !self.lets_wait(&relay.name))
+        self.relays.len() > 1 && !self.patient
     }
 
     fn lets_wait(&self, name: &RelayName) -> bool {

@@ -130,6 +130,12 @@ local_recipient_maps =
 smtpd_relay_restrictions = permit_mynetworks, reject
 smtp_dns_support_level = disabled
 smtp_host_lookup = native
+# As Debian has them.
+smtpd_banner = $myhostname ESMTP $mail_name (Debian/GNU)
+smtp_tls_security_level = may
+relayhost =
+# Of no program: postconf warns of it.
+sandbox_note = kept
 enable_long_queue_ids = yes
 # Patience for a sandbox.
 smtp_connect_timeout = 10s

@@ -96,14 +96,14 @@ impl Trial<'_> {
     fn run(mut self) -> Result<Vec<TriedStage>, Failed> {
         let target = self.target;
         let addresses = self.dns()?;
-        self.tcp(&addresses)?;
+        let address = self.tcp(&addresses)?;
         let tls = match target.tls {
             RelayTls::None => None,
             RelayTls::Starttls | RelayTls::Implicit => {
                 Some(parameters(target).map_err(|said| Failed { stage: Stage::Tls, said })?)
             }
         };
-        let mut connection = self.greeting(&addresses, tls.as_ref())?;
+        let mut connection = self.greeting(address, tls.as_ref())?;
         if let Some(tls) = tls.as_ref().filter(|_| target.tls == RelayTls::Starttls) {
             self.starttls(&mut connection, tls)?;
         }
@@ -162,14 +162,17 @@ impl Trial<'_> {
     }
 
     /// A connection of its own: of one that lettre makes nobody can tell whether it or the greeting failed.
-    fn tcp(&mut self, addresses: &[SocketAddr]) -> Result<(), Failed> {
+    /// Gives the first address that takes one.
+    fn tcp(&mut self, addresses: &[SocketAddr]) -> Result<SocketAddr, Failed> {
         self.enter(Stage::Tcp);
         let mut said = String::new();
-        for address in addresses {
-            match TcpStream::connect_timeout(address, self.rest()) {
+        for (at, address) in addresses.iter().enumerate() {
+            // One that takes no connection leaves time for the others.
+            let left = u32::try_from(addresses.len() - at).unwrap_or(u32::MAX);
+            match TcpStream::connect_timeout(address, self.rest() / left) {
                 Ok(_) => {
                     self.went_well(Stage::Tcp, format!("{address} takes connections"));
-                    return Ok(());
+                    return Ok(*address);
                 }
                 Err(error) if is_timeout(&error) => said = format!("{address}: {}", self.silence()),
                 Err(error) => said = format!("{address}: {error}"),
@@ -180,7 +183,7 @@ impl Trial<'_> {
 
     fn greeting(
         &mut self,
-        addresses: &[SocketAddr],
+        address: SocketAddr,
         tls: Option<&TlsParameters>,
     ) -> Result<SmtpConnection, Failed> {
         let implicit = tls.filter(|_| self.target.tls == RelayTls::Implicit);
@@ -188,7 +191,7 @@ impl Trial<'_> {
         let stage = if implicit.is_some() { Stage::Tls } else { Stage::Greeting };
         self.enter(stage);
         let hello = ClientId::Domain(self.target.hello.clone());
-        let connection = SmtpConnection::connect(addresses, Some(self.rest()), &hello, implicit, None)
+        let connection = SmtpConnection::connect(address, Some(self.rest()), &hello, implicit, None)
             .map_err(|error| self.failed(stage, &error))?;
         if implicit.is_some() {
             self.went_well(Stage::Tls, format!("its certificate is that of {}", self.target.host));

@@ -65,6 +65,9 @@ pub struct Postfix {
 /// No relay has longer to greet when it is looked at.
 const LONGEST_LOOK: Duration = Duration::from_secs(10);
 
+/// Some servers let everybody wait for a moment before they greet, to be rid of the hasty.
+const SHORTEST_PATIENCE: Duration = Duration::from_secs(6);
+
 const fn half_a_minute() -> NonZeroU16 {
     match NonZeroU16::new(30) {
         Some(seconds) => seconds,
@@ -81,7 +84,7 @@ impl Postfix {
     /// How long it has to greet when it is to take a message that another relay would take too: one that is about to be
     /// found silent is left, one that is only slow is not.
     pub fn patience(&self) -> Duration {
-        self.look_limit() * 3
+        (self.look_limit() * 3).max(SHORTEST_PATIENCE)
     }
 
     /// Postfix's `config_directory`.

@@ -20,7 +20,8 @@ use super::mail_log::Ledger;
 use super::{NodeRef, mail_dns};
 use crate::app_config;
 use crate::engines::postfix::configuration::{
-    REPLIES, REPLIES_FILE, authority_file, before_main_cf, main_cf, maps,
+    AUTHORITIES, REPLIES, REPLIES_FILE, authority_file, before_main_cf, is_client_in_chroot, main_cf, maps,
+    without_ours,
 };
 use crate::engines::{opendkim, postfix};
 use crate::environment::{Postfix, Signer};
@@ -132,12 +133,8 @@ impl<'a> Configurations<'a> {
             let path = self.postfix.base.join(file);
             fs::read_to_string(&path).map_err(|error| failed(&path, "read", &error))
         };
-        let own = base("main.cf")?;
-        let mut main = before_main_cf(&own, &desired, self.postfix.patience(), &folder) + &own;
-        if !main.ends_with('\n') {
-            main.push('\n');
-        }
-        main.push_str(&main_cf(&desired, kind, &folder));
+        let (own, master) = (base("main.cf")?, base("master.cf")?);
+        let mut ours = main_cf(&desired, kind, &folder);
         let write = |file: &str, content: &str, mode: u32| {
             let path = folder.join(file);
             orocloud_durable::write(&path, content.as_bytes(), mode)
@@ -145,8 +142,18 @@ impl<'a> Configurations<'a> {
         };
         for relay in &desired.relays {
             if let Some(ca) = &relay.ca {
+                if is_client_in_chroot(&master) {
+                    return Err(CallError::failed(format!(
+                        "the authorities of relay {} (--ca-file) cannot be seen from the chroot that Postfix's smtp runs in",
+                        relay.name
+                    ))
+                    .hint("the machine's administrator can set chroot to n for `smtp unix` in its master.cf; nothing has changed"));
+                }
                 write(&authority_file(relay), ca, 0o644)?;
             }
+        }
+        if ours.contains(AUTHORITIES) {
+            fs::metadata(AUTHORITIES).map_err(|error| failed(Path::new(AUTHORITIES), "read", &error))?;
         }
         write(REPLIES_FILE, REPLIES, 0o644)?;
         for map in maps(&desired, &folder) {
@@ -161,9 +168,11 @@ impl<'a> Configurations<'a> {
             for (file, content) in opendkim::tables(signer, &desired.signing) {
                 write(file, &content, 0o644)?;
             }
-            main.push_str(&opendkim::main_cf(&signer.socket, &desired.signing));
+            ours.push_str(&opendkim::main_cf(&signer.socket, &desired.signing));
         }
-        write("master.cf", &base("master.cf")?, 0o644)?;
+        write("master.cf", &master, 0o644)?;
+        let before = before_main_cf(&own, &desired, self.postfix.patience(), &folder);
+        let main = before + &without_ours(&own, &ours) + &ours;
         // Without it the folder is no configuration, so it comes last.
         write("main.cf", &main, 0o644)?;
         Ok((folder, desired))

@@ -46,7 +46,7 @@ pub async fn watch(node: NodeRef) {
         loop {
             sleep(every / 5).await;
             // While mail moves it is soon known that it does not.
-            let is_moving = || log::end(&postfix.log) != place;
+            let is_moving = || log::since(&postfix.log, place).is_ok_and(|said| log::does_mail_move(&said));
             if Instant::now() >= until || node.relays.is_unsettled() || is_moving() {
                 break;
             }
@@ -77,7 +77,8 @@ async fn round(node: &NodeRef, postfix: &Postfix, not_before: &mut Instant) -> R
         shortest: u32::from(postfix.look_every.get()) * 2,
     };
     let judged = stalls::judged(&desired, &circumstances);
-    let wanted = Desired { silent, ..judged.clone() };
+    let patient = !silent.is_empty() && !node.relays.does_one_greet();
+    let wanted = Desired { silent, patient, ..judged.clone() };
     let is_told = told(&wanted) == told(&desired);
     if is_told && judged != desired {
         configurations.note(&Desired { silent: desired.silent.clone(), ..judged })?;

@@ -123,6 +123,35 @@ pub fn before_main_cf(base: &str, desired: &Desired, patience: Duration, folder:
     unsaid.map(|(name, value)| format!("{name} = {value}\n")).collect()
 }
 
+/// `main.cf` as the machine's administrator wrote it, without what we say behind it: of a name that stands there twice Postfix
+/// warns whenever it reads it. A logical line goes on in lines that begin with white space, comments between them are
+/// none of it (postconf(5)).
+pub fn without_ours(base: &str, ours: &str) -> String {
+    let name = |line: &str| Some(line.split_once('=')?.0.trim().to_owned());
+    let ours: Vec<String> = ours.lines().filter(|line| !line.starts_with('#')).filter_map(name).collect();
+    let mut is_ours = false;
+    let mut kept = String::new();
+    for line in base.lines() {
+        let is_text = !matches!(line.trim_start().chars().next(), None | Some('#'));
+        if is_text && !line.starts_with(char::is_whitespace) {
+            is_ours = name(line).is_some_and(|name| ours.contains(&name));
+        }
+        kept.push_str(if is_text && is_ours { "# see below: " } else { "" });
+        kept.push_str(line);
+        kept.push('\n');
+    }
+    kept
+}
+
+/// Whether `master.cf` has the client of relays see nothing but Postfix's queue directory (master(5)).
+pub fn is_client_in_chroot(master: &str) -> bool {
+    let mut fields = master.lines().map(|line| line.split_ascii_whitespace().collect::<Vec<_>>());
+    fields.any(|fields| matches!(fields[..], ["smtp", "unix", _, _, "y", ..]))
+}
+
+/// The authorities that a relay's certificate may come from when it names none.
+pub const AUTHORITIES: &str = "/etc/ssl/certs/ca-certificates.crt";
+
 /// What follows `main.cf` as the machine's administrator wrote it.
 pub fn main_cf(desired: &Desired, kind: EnvironmentType, folder: &Path) -> String {
     let relays = desired.in_order();
@@ -165,7 +194,7 @@ pub fn main_cf(desired: &Desired, kind: EnvironmentType, folder: &Path) -> Strin
         lines.push(format!("{transport} = $default_transport"));
     }
     if relays.iter().any(|relay| relay.tls != RelayTls::None && relay.ca.is_none()) {
-        lines.push("smtp_tls_CAfile = /etc/ssl/certs/ca-certificates.crt".to_owned());
+        lines.push(format!("smtp_tls_CAfile = {AUTHORITIES}"));
     }
     lines.iter().map(|line| format!("{line}\n")).collect()
 }
@@ -173,7 +202,6 @@ pub fn main_cf(desired: &Desired, kind: EnvironmentType, folder: &Path) -> Strin
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::mail_settings::SilentRelay;
 
     fn relay(name: &str, host: &str, priority: u16, tls: RelayTls) -> Relay {
         Relay {
@@ -286,30 +314,50 @@ mod tests {
 
     #[test]
     fn a_relay_has_a_short_time_to_greet_where_mail_can_go_elsewhere() {
-        let silent = |name: &str| SilentRelay {
-            name: name.parse().unwrap(),
-            since: jiff::Timestamp::UNIX_EPOCH,
-            why: "no greeting".to_owned(),
-        };
-        for (relays, silents, base, is_short) in [
-            ("", "", "", false),
-            ("a", "", "", false),
-            ("ab", "", "", true),
-            ("ab", "a", "", true),
-            ("ab", "b", "", true),
-            ("ab", "ab", "", false),
-            ("abc", "ab", "", true),
-            ("ab", "a", "smtp_helo_timeout = 100s\n", false),
+        for (relays, patient, base, is_short) in [
+            ("", false, "", false),
+            ("a", false, "", false),
+            ("ab", false, "", true),
+            ("ab", true, "", false),
+            ("ab", false, "smtp_helo_timeout = 100s\n", false),
         ] {
-            let names = |text: &str| text.chars().map(String::from).collect::<Vec<_>>();
-            let server = |name: &String| relay(name, &format!("{name}.example"), 10, RelayTls::None);
-            let desired = Desired {
-                relays: names(relays).iter().map(server).collect(),
-                silent: names(silents).iter().map(|name| silent(name)).collect(),
-                ..Desired::default()
-            };
+            let server =
+                |name: char| relay(&name.to_string(), &format!("{name}.example"), 10, RelayTls::None);
+            let desired =
+                Desired { relays: relays.chars().map(server).collect(), patient, ..Desired::default() };
             let text = before_main_cf(base, &desired, Duration::from_secs(30), Path::new("/x"));
-            assert_eq!(text.contains("smtp_helo_timeout = 30s\n"), is_short, "{relays} {silents} {base}");
+            assert_eq!(text.contains("smtp_helo_timeout = 30s\n"), is_short, "{relays} {patient} {base}");
+        }
+    }
+
+    #[test]
+    fn what_we_say_behind_the_administrators_lines_is_not_said_by_them_too() {
+        let ours = "# relayhosts = x\nrelayhost = [a]:25\nsmtp_tls_security_level = secure\n";
+        for (base, expected) in [
+            ("", ""),
+            ("myhostname = mail1\n# relayhost = x\n", "myhostname = mail1\n# relayhost = x\n"),
+            ("relayhost =\nbiff = no", "# see below: relayhost =\nbiff = no\n"),
+            (
+                "relayhost=[x]:25,\n\n  # which is\n  [y]:25\n\tz\nbiff = no\n  yes\n",
+                "# see below: relayhost=[x]:25,\n\n  # which is\n# see below:   [y]:25\n# see below: \tz\nbiff = no\n  yes\n",
+            ),
+            ("relayhosts = a\nrelayhost_x = b\n", "relayhosts = a\nrelayhost_x = b\n"),
+        ] {
+            assert_eq!(without_ours(base, ours), expected, "{base}");
+        }
+    }
+
+    #[test]
+    fn whether_the_client_runs_in_a_chroot_is_seen_in_master_cf() {
+        for (master, expected) in [
+            ("smtp      inet  n       -       y       -       -       smtpd\n", false),
+            ("smtp      unix  -       -       y       -       -       smtp\n", true),
+            ("smtp      unix  -       -       n       -       -       smtp\n", false),
+            ("smtp      unix  -       -       -       -       -       smtp\n", false),
+            ("#smtp      unix  -       -       y       -       -       smtp\n", false),
+            ("relay     unix  -       -       y       -       -       smtp\n", false),
+        ] {
+            assert_eq!(is_client_in_chroot(master), expected, "{master}");
         }
     }
 

@@ -52,11 +52,15 @@ pub fn attempt(line: &str) -> Option<Attempt<'_>> {
     Some(Attempt { queue_id, to, relay, status, said: said.trim_end().strip_suffix(')')? })
 }
 
-/// The first line that says that Postfix cannot work by its configuration.
+/// The first line that says that Postfix cannot work by its configuration. What a relay said to it stands in other lines.
 pub fn complaint(text: &str) -> Option<&str> {
     let is_one = |line: &&str| {
-        line.contains(" postfix/")
-            && ["fatal:", "panic:", "throttling"].iter().any(|word| line.contains(word))
+        let said = line.split_once(" postfix/").and_then(|(_, rest)| rest.split_once("]: "));
+        said.is_some_and(|(_, said)| {
+            let is_throttled =
+                || said.starts_with("warning: ") && said.trim_end().ends_with(" -- throttling");
+            said.starts_with("fatal: ") || said.starts_with("panic: ") || is_throttled()
+        })
     };
     text.lines().find(is_one).map(|line| line.split_once(" postfix/").map_or(line, |(_, rest)| rest))
 }
@@ -64,6 +68,11 @@ pub fn complaint(text: &str) -> Option<&str> {
 /// Whether Postfix says that it has read its configuration anew.
 pub fn is_reloaded(text: &str) -> bool {
     text.lines().any(|line| line.contains("/master[") && line.contains("]: reload "))
+}
+
+/// Whether a message has come, or was tried once more.
+pub fn does_mail_move(text: &str) -> bool {
+    text.lines().any(|line| line.contains("/qmgr["))
 }
 
 /// Where a log ends; 0 when there is none yet.
@@ -152,6 +161,14 @@ mod tests {
     fn complaints_are_found() {
         let fine = format!("{HEAD}master[4]: reload -- version 3.7.11, configuration /x\n");
         assert!(is_reloaded(&fine) && complaint(&fine).is_none());
+        for other in [
+            "smtp[7]: 4cPq2k0Yx1z1: to=<a@b.c>, relay=mx[::1]:25, delay=1, delays=0/0/0/1, dsn=4.7.1, status=deferred (host mx[::1] said: 451 fatal: panic: too fast -- throttling)",
+            "smtp[7]: 4cPq2k0Yx1z1: host mx[::1] said: 421 fatal: throttling",
+            "cleanup[8]: 4cPq2k0Yx1z1: message-id=<fatal:panic:throttling@shop>",
+            "smtpd[9]: warning: run-time library vs. compile-time header version mismatch",
+        ] {
+            assert_eq!(complaint(&format!("{fine}{HEAD}{other}\n")), None, "{other}");
+        }
         for bad in [
             "smtpd[9]: fatal: bad numerical configuration: smtpd_timeout = soon",
             "master[4]: warning: /usr/lib/postfix/sbin/smtpd: bad command startup -- throttling",

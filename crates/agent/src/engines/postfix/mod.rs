@@ -23,20 +23,43 @@ const LIMIT: Duration = Duration::from_secs(60);
 /// it runs by them. (`postfix check` sees no more, and wants to be root.)
 pub async fn check(processes: &Processes, postfix: &Postfix, folder: &Path) -> Result<(), CallError> {
     for what in ["-n", "-M"] {
-        let program = program(postfix, "postconf").arg("-c").arg(folder).arg(what).limit(LIMIT);
-        let finished = processes.output(program).await.map_err(|error| {
-            CallError::from(error).context(format!("Postfix cannot read {}", folder.display()))
-        })?;
-        // It warns of names that it does not know, and goes on. A value has its name before it.
-        if let Some(line) = finished.stderr_tail.lines().find(|line| line.contains("postconf: warning: ")) {
-            return Err(CallError::failed(format!(
-                "Postfix does not understand all of {}",
-                folder.display()
-            ))
-            .because(line.trim()));
+        let ours = warnings(processes, postfix, folder, what).await?;
+        if ours.is_empty() {
+            continue;
+        }
+        // What it warns of in the administrator's own lines is nothing new.
+        let theirs = warnings(processes, postfix, &postfix.base, what).await?;
+        if let Some(line) = ours.iter().find(|line| !theirs.contains(line)) {
+            return Err(CallError::failed("Postfix does not understand all of its new configuration")
+                .because(line)
+                .hint(format!("it begins with main.cf and master.cf in {}", postfix.base.display())));
         }
     }
     Ok(())
+}
+
+/// What Postfix's reader warns of, without the places of files and lines.
+async fn warnings(
+    processes: &Processes,
+    postfix: &Postfix,
+    folder: &Path,
+    what: &str,
+) -> Result<Vec<String>, CallError> {
+    let program = program(postfix, "postconf").arg("-c").arg(folder).arg(what).limit(LIMIT);
+    let finished = processes.output(program).await.map_err(|error| {
+        CallError::from(error).context(format!("Postfix cannot read {}", folder.display()))
+    })?;
+    Ok(finished.stderr_tail.lines().filter_map(|line| warning(line, folder)).collect())
+}
+
+fn warning(line: &str, folder: &Path) -> Option<String> {
+    // A value has its name before it.
+    let (_, said) = line.split_once("postconf: warning: ")?;
+    let said = said.trim().replace(&format!("{}/", folder.display()), "");
+    match said.split_once(", line ").and_then(|(file, rest)| Some((file, rest.split_once(": ")?.1))) {
+        Some((file, rest)) => Some(format!("{file}: {rest}")),
+        None => Some(said),
+    }
 }
 
 /// Asks a map for every key that was written into it. Keys and values pass by standard input and output alone.
@@ -164,6 +187,24 @@ mod tests {
         let outcome = check_map(&processes, &postfix, Path::new("/state/postfix/01J"), &map).await;
         let failed = outcome.unwrap_err().to_string();
         assert!(failed.contains("[mx.example]:25 is not found") && !failed.contains("hunter2"), "{failed}");
+    }
+
+    #[test]
+    fn warnings_are_compared_without_their_places() {
+        let folder = Path::new("/state/01J");
+        for (line, expected) in [
+            (
+                "postconf: warning: /state/01J/main.cf: unused parameter: foo=bar",
+                Some("main.cf: unused parameter: foo=bar"),
+            ),
+            (
+                "/bin/postconf: warning: /state/01J/main.cf, line 17: overriding earlier entry: foo=a: b",
+                Some("main.cf: overriding earlier entry: foo=a: b"),
+            ),
+            ("relayhost = postconf", None),
+        ] {
+            assert_eq!(warning(line, folder).as_deref(), expected, "{line}");
+        }
     }
 
     const CAPTURED: &str = r#"{"queue_name": "deferred", "queue_id": "4cPq2k0Yx1z1", "arrival_time": 1764364860, "message_size": 412, "forced_expire": false, "sender": "shop@example.com", "recipients": [{"address": "ann@example.com", "delay_reason": "connect to 127.18.1.10[127.18.1.10]:2525: Connection refused"}, {"address": "eve@example.com", "delay_reason": "451 not now"}]}

@@ -61,6 +61,13 @@ impl Relays {
         silent
     }
 
+    /// Whether the last look at one of them found it greeting.
+    pub(super) fn does_one_greet(&self) -> bool {
+        let watched = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let greets = |seen: &RelaySeen| seen.state == RelayState::Answers;
+        watched.values().any(|watched| watched.seen.as_ref().is_some_and(greets))
+    }
+
     /// Whether another look would settle something.
     pub(super) fn is_unsettled(&self) -> bool {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).values().any(Watched::is_unsettled)
