@@ -22,7 +22,7 @@ pub(super) static TURN: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new((
 /// How long Postfix may take to work by another configuration.
 const SWITCH_LIMIT: Duration = Duration::from_secs(60);
 
-/// How long it may take to leave one.
+/// How long it may take until its processes have left one.
 const LEAVING_LIMIT: Duration = Duration::from_secs(10);
 
 const PAUSE: Duration = Duration::from_millis(50);
@@ -73,7 +73,7 @@ async fn gone_back(
 }
 
 /// One that does not run reads what holds when it is started.
-pub async fn runs(node: &NodeRef, postfix: &Postfix) -> Result<bool, CallError> {
+async fn runs(node: &NodeRef, postfix: &Postfix) -> Result<bool, CallError> {
     let state = node.services.state(&postfix.service).await?;
     Ok(matches!(state.activity, Activity::Running | Activity::Starting))
 }
@@ -125,8 +125,7 @@ pub async fn until_it_works(
 ) -> Result<(), CallError> {
     let until = Instant::now() + SWITCH_LIMIT;
     let complains = || -> Result<bool, CallError> {
-        let said = log::since(&postfix.log, place)
-            .map_err(|error| CallError::failed("Postfix's log cannot be read").because(error))?;
+        let said = said_since(postfix, place)?;
         match log::complaint(&said) {
             Some(line) => {
                 Err(CallError::failed("Postfix does not work by the new configuration").because(line))
@@ -198,18 +197,14 @@ async fn pause(cancel: &CancellationToken, until: Instant, what: &str) -> Result
     }
 }
 
-/// Waits until Postfix has left a configuration, whose files go next; one that does not say so is not waited for long.
-pub async fn until_read(postfix: &Postfix, place: u64) -> Result<(), CallError> {
-    let until = Instant::now() + LEAVING_LIMIT;
-    while Instant::now() < until {
-        let said = log::since(&postfix.log, place)
-            .map_err(|error| CallError::failed("Postfix's log cannot be read").because(error))?;
-        if log::is_reloaded(&said) {
-            break;
-        }
-        sleep(PAUSE).await;
-    }
-    Ok(())
+/// Whether Postfix says that it has left a configuration for another since it was told to.
+pub fn is_left(postfix: &Postfix, place: u64) -> Result<bool, CallError> {
+    Ok(log::is_reloaded(&said_since(postfix, place)?))
+}
+
+fn said_since(postfix: &Postfix, place: u64) -> Result<String, CallError> {
+    log::since(&postfix.log, place)
+        .map_err(|error| CallError::failed("Postfix's log cannot be read").because(error))
 }
 
 /// Has the signer read its tables, which have been switched with Postfix's configuration. One that does not run reads them when

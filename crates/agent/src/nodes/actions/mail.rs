@@ -3,7 +3,7 @@
 use lettre::Address;
 use orocloud_protocol::node::{MailChange, MailChecked, Phase, Probe, StepAction, StepAnswer};
 use orocloud_protocol::smtp::ChangedAnswer;
-use orocloud_protocol::{CallError, ErrorKind, MailAddress, RelayName};
+use orocloud_protocol::{CallError, ErrorKind, EventBody, MailAddress, NoteLevel, RelayName};
 use serde_json::Value;
 
 use super::{Action, ActionContext, carry_out, mail_follow, mail_hold, mail_send};
@@ -12,7 +12,7 @@ use crate::engines::relay;
 use crate::environment::Postfix;
 use crate::mail_settings::{Desired, Relay};
 use crate::nodes::mail::{Configurations, how_they_fare, section};
-use crate::nodes::mail_switch::{self, cancelled, hurry, reload_signer, runs, until_it_works, until_read};
+use crate::nodes::mail_switch::{self, cancelled, hurry, is_left, read_anew, reload_signer, until_it_works};
 use crate::rules::whitelist::Named;
 
 /// Runs a step of this topic.
@@ -234,17 +234,27 @@ impl Action for Switch {
                     }
                 }
             }
+        }
+        // Until it is sure that Postfix works by it the watch of relays sees to it too.
+        configurations.set_unread(&before, &before)?;
+        if configurations.current()? != before {
             configurations.switch_to(&before)?;
         }
-        // One that does not run reads it when it is started.
-        if runs(context.node, postfix).await? {
-            let place = log::end(&postfix.log);
-            context.node.services.reload(&postfix.service).await?;
-            until_read(postfix, place).await?;
-            hurry(context.node, postfix).await;
-        }
+        let place = log::end(&postfix.log);
+        let read = read_anew(context.node, postfix, &configurations, &before).await;
         reload_signer(context.node).await;
-        Ok(())
+        match read {
+            // The candidate is left at least, whose files go next.
+            Err(error) if is_left(postfix, place)? => {
+                let node = &context.node.config.node;
+                let text = format!(
+                    "it is not sure that Postfix on {node} works by what held before; it is told again: {error}"
+                );
+                context.events.emit(EventBody::Note { level: NoteLevel::Warning, text });
+                Ok(())
+            }
+            read => read,
+        }
     }
 
     async fn probe(&self, context: &ActionContext<'_>) -> Result<Probe, CallError> {

@@ -12,9 +12,9 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
-use orocloud_protocol::Secret;
 use orocloud_protocol::node::{MailChange, RelayChange};
 use orocloud_protocol::smtp::WhitelistChange;
+use orocloud_protocol::{EventBody, Secret};
 
 use super::mail_fakes::named;
 use super::*;
@@ -37,6 +37,8 @@ struct Rig {
     told: Arc<Mutex<Vec<String>>>,
     /// Postfix does not say that it has read its configuration.
     is_mute: Arc<AtomicBool>,
+    /// What steps said besides.
+    notes: Arc<Mutex<Vec<String>>>,
 }
 
 impl Rig {
@@ -86,7 +88,7 @@ impl Rig {
         fs::write(root.join("agent.toml"), agent).unwrap();
         let config = Agent::load(&root.join("agent.toml")).unwrap();
         let node = Node::new(config, Processes::new(None));
-        Self { folder, node, told, is_mute }
+        Self { folder, node, told, is_mute, notes: Arc::default() }
     }
 
     fn postfix(&self) -> &Postfix {
@@ -101,6 +103,11 @@ impl Rig {
         self.configurations().current().unwrap()
     }
 
+    /// What steps have said besides since this was asked.
+    fn notes(&self) -> Vec<String> {
+        std::mem::take(&mut *self.notes.lock().unwrap())
+    }
+
     async fn run(&self, operation: &str, phase: Phase, action: StepAction) -> Result<StepAnswer, CallError> {
         let context = ActionContext {
             node: &self.node,
@@ -108,7 +115,14 @@ impl Rig {
             operation: operation.parse().unwrap(),
             step: "mail",
             outputs: &Outputs::new(),
-            events: EventSink::none(),
+            events: EventSink::new({
+                let notes = Arc::clone(&self.notes);
+                move |event| {
+                    if let EventBody::Note { text, .. } = event {
+                        notes.lock().unwrap().push(text);
+                    }
+                }
+            }),
             cancel: CancellationToken::new(),
         };
         run(&context, phase, &action).await
@@ -281,6 +295,30 @@ async fn whoever_dies_before_postfix_has_read_a_configuration_still_goes_back() 
     fs::write(rig.configurations().folder(&list).join("unread"), "").unwrap();
     rig.list_comes().await.unwrap_err();
     assert_eq!((rig.current(), rig.mark().as_deref()), (list, Some("")));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn until_postfix_works_by_what_held_before_it_is_told_so() {
+    let rig = Rig::new();
+    rig.change().await.unwrap();
+    rig.dies(rig.undo()).await;
+    assert_eq!((rig.current().as_str(), rig.mark().as_deref()), ("first", Some("first")));
+    rig.undo().await;
+    assert_eq!((rig.told(), rig.mark()), (vec!["postfix".into(), "opendkim".into()], None));
+    assert_eq!(rig.notes(), [""; 0]);
+
+    let rig = Rig::new();
+    rig.change().await.unwrap();
+    fs::write(rig.configurations().folder("first").join("main.cf"), BAD).unwrap();
+    rig.told();
+    rig.undo().await;
+    assert_eq!((rig.current().as_str(), rig.mark().as_deref()), ("first", Some("first")));
+    assert_eq!(rig.told(), ["postfix", "opendkim"]);
+    let notes = rig.notes();
+    assert!(
+        notes.len() == 1 && notes[0].contains("mail1") && notes[0].contains("smtpd_timeout"),
+        "{notes:?}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
