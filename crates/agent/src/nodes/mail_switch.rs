@@ -22,6 +22,10 @@ pub(super) static TURN: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new((
 /// How long Postfix may take to work by another configuration.
 const SWITCH_LIMIT: Duration = Duration::from_secs(60);
 
+/// How long a node that is told to switch is waited for: there and back again, and once more for whoever has the [`TURN`].
+/// Were it shorter, nobody would read why it went back.
+pub const LIMIT: Duration = SWITCH_LIMIT.saturating_mul(4);
+
 /// How long it may take until its processes have left one.
 const LEAVING_LIMIT: Duration = Duration::from_secs(10);
 

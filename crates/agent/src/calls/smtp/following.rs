@@ -10,6 +10,7 @@ use orocloud_protocol::{CallError, ErrorKind, Lock, MailDomain, NodeName, NodeRo
 use crate::calls::Context;
 use crate::calls::status::{Answers, ask};
 use crate::nodes::executor::act;
+use crate::nodes::mail_switch::LIMIT;
 use crate::operations::plan::{OperationPlan, Step};
 use crate::releases;
 use crate::server::DaemonRef;
@@ -25,9 +26,6 @@ const LONGEST: Duration = Duration::from_secs(120);
 
 /// Held for as long as the mail nodes are told.
 const NO_RELEASE_COMES: [Lock; 1] = [Lock::shared(Resource::Code)];
-
-/// How long a mail node may take.
-const LIMIT: Duration = Duration::from_secs(120);
 
 /// What the release says that every node is to serve: by the first web node that has it. One that was left behind may serve
 /// another. Nothing where none is served.

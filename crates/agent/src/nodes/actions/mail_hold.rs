@@ -1,7 +1,6 @@
 //! `mail.whitelist` of a release that is on its way: it holds on the mail nodes before anybody is served by that release.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 use orocloud_protocol::node::{MailListedParams, Probe, StepAction};
 use orocloud_protocol::{
@@ -14,11 +13,8 @@ use super::{Action, ActionContext, OtherNodes};
 use crate::environment::Environment;
 use crate::mail_settings::Desired;
 use crate::nodes::mail::{Configurations, section};
-use crate::nodes::mail_switch::{self, cancelled};
+use crate::nodes::mail_switch::{self, LIMIT, cancelled};
 use crate::rules::whitelist::{Named, beside, narrows};
-
-/// How long a mail node may take.
-const LIMIT: Duration = Duration::from_secs(120);
 
 /// The mark of what mail nodes go back to, once one may have been told of the list that comes.
 const BEFORE: &str = "mail:whitelists";
@@ -273,6 +269,8 @@ impl Action for Hold<'_> {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use orocloud_protocol::MailDomain;
     use orocloud_protocol::node::PackageReceiveParams;
     use orocloud_protocol::smtp::ShowAnswer;

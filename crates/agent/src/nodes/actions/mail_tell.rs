@@ -1,17 +1,13 @@
 //! `mail.whitelist` of the release that is served, told to every mail node that is there; nobody waits for the others.
 
-use std::time::Duration;
-
 use orocloud_protocol::node::{MailNotTold, MailTold, Probe, StepAction};
 use orocloud_protocol::smtp::{ChangedAnswer, ShowAnswer};
 use orocloud_protocol::{CallError, NodeName, NodeRole};
 use serde_json::Value;
 
 use super::{Action, ActionContext, OtherNodes};
+use crate::nodes::mail_switch::LIMIT;
 use crate::rules::whitelist::Named;
-
-/// How long a mail node may take.
-const LIMIT: Duration = Duration::from_secs(120);
 
 /// [`StepAction::MailTell`]
 pub struct Tell<'a> {
