@@ -1,10 +1,14 @@
 //! Mail on a mail node: a relay tried, a configuration made beside the one that holds, switched to and watched.
 
+use std::time::Duration;
+
 use lettre::Address;
 use orocloud_protocol::node::{MailChange, MailChecked, Phase, Probe, StepAction, StepAnswer};
 use orocloud_protocol::smtp::ChangedAnswer;
 use orocloud_protocol::{CallError, ErrorKind, EventBody, MailAddress, NoteLevel, RelayName};
 use serde_json::Value;
+use tokio::sync::MutexGuard;
+use tokio::time::sleep;
 
 use super::{Action, ActionContext, carry_out, mail_follow, mail_hold, mail_send};
 use crate::engines::postfix::{self, configuration, log};
@@ -29,7 +33,7 @@ pub async fn run(
             | StepAction::MailSwitch {}
             | StepAction::MailHold { .. }
     );
-    let _turn = if changes { Some(mail_switch::TURN.lock().await) } else { None };
+    let _turn = if changes { Some(turn(context).await?) } else { None };
     match action {
         StepAction::MailStage { change } => carry_out(&Stage { change }, phase, context).await,
         StepAction::MailTry { relay, candidate, from, to } => {
@@ -47,6 +51,26 @@ pub async fn run(
         StepAction::MailSend { to } => carry_out(&mail_send::Send { to }, phase, context).await,
         StepAction::MailFollow { from } => carry_out(&mail_follow::Follow { from }, phase, context).await,
         _ => Err(CallError::internal("this is no step of mail")),
+    }
+}
+
+/// The word about mail on this node, once nobody else has it.
+async fn turn(context: &ActionContext<'_>) -> Result<MutexGuard<'static, ()>, CallError> {
+    /// Who waits longer wants to know what for.
+    const A_MOMENT: Duration = Duration::from_secs(1);
+    let turn = mail_switch::TURN.lock();
+    tokio::pin!(turn);
+    tokio::select! {
+        biased;
+        turn = &mut turn => return Ok(turn),
+        () = sleep(A_MOMENT) => {}
+        () = context.cancel.cancelled() => return Err(cancelled()),
+    }
+    let text = format!("another change of mail on {} is waited for", context.node.config.node);
+    context.events.emit(EventBody::Note { level: NoteLevel::Info, text });
+    tokio::select! {
+        turn = turn => Ok(turn),
+        () = context.cancel.cancelled() => Err(cancelled()),
     }
 }
 

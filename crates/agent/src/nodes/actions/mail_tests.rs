@@ -21,6 +21,7 @@ use super::*;
 use crate::environment::{Agent, Postfix};
 use crate::nodes::Node;
 use crate::nodes::mail::Configurations;
+use crate::nodes::mail_switch::TURN;
 use crate::process::Processes;
 
 /// A change of mail, and a release on its way that brings its list.
@@ -39,6 +40,7 @@ struct Rig {
     is_mute: Arc<AtomicBool>,
     /// What steps said besides.
     notes: Arc<Mutex<Vec<String>>>,
+    cancel: CancellationToken,
 }
 
 impl Rig {
@@ -88,7 +90,7 @@ impl Rig {
         fs::write(root.join("agent.toml"), agent).unwrap();
         let config = Agent::load(&root.join("agent.toml")).unwrap();
         let node = Node::new(config, Processes::new(None));
-        Self { folder, node, told, is_mute, notes: Arc::default() }
+        Self { folder, node, told, is_mute, notes: Arc::default(), cancel: CancellationToken::new() }
     }
 
     fn postfix(&self) -> &Postfix {
@@ -103,9 +105,10 @@ impl Rig {
         self.configurations().current().unwrap()
     }
 
-    /// What steps have said besides since this was asked.
-    fn notes(&self) -> Vec<String> {
-        std::mem::take(&mut *self.notes.lock().unwrap())
+    /// What steps have said besides that has this in it. Tests wait for each other, which is said too.
+    fn notes(&self, part: &str) -> Vec<String> {
+        let notes = self.notes.lock().unwrap();
+        notes.iter().filter(|note| note.contains(part)).cloned().collect()
     }
 
     async fn run(&self, operation: &str, phase: Phase, action: StepAction) -> Result<StepAnswer, CallError> {
@@ -123,7 +126,7 @@ impl Rig {
                     }
                 }
             }),
-            cancel: CancellationToken::new(),
+            cancel: self.cancel.clone(),
         };
         run(&context, phase, &action).await
     }
@@ -305,7 +308,7 @@ async fn until_postfix_works_by_what_held_before_it_is_told_so() {
     assert_eq!((rig.current().as_str(), rig.mark().as_deref()), ("first", Some("first")));
     rig.undo().await;
     assert_eq!((rig.told(), rig.mark()), (vec!["postfix".into(), "opendkim".into()], None));
-    assert_eq!(rig.notes(), [""; 0]);
+    assert_eq!(rig.notes("it is not sure"), [""; 0]);
 
     let rig = Rig::new();
     rig.change().await.unwrap();
@@ -314,7 +317,7 @@ async fn until_postfix_works_by_what_held_before_it_is_told_so() {
     rig.undo().await;
     assert_eq!((rig.current().as_str(), rig.mark().as_deref()), ("first", Some("first")));
     assert_eq!(rig.told(), ["postfix", "opendkim"]);
-    let notes = rig.notes();
+    let notes = rig.notes("it is not sure");
     assert!(
         notes.len() == 1 && notes[0].contains("mail1") && notes[0].contains("smtpd_timeout"),
         "{notes:?}"
@@ -341,6 +344,25 @@ async fn a_change_that_is_undone_leaves_the_list_that_came_meanwhile() {
     fs::remove_file(rig.folder.path().join("programs/postconf")).unwrap();
     rig.undo().await;
     assert_eq!((rig.current().as_str(), rig.told()), ("first", vec!["postfix".into(), "opendkim".into()]));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_waits_for_another_change_says_so_and_can_be_cancelled() {
+    let rig = Rig::new();
+    let turn = TURN.lock().await;
+    let is_said = async {
+        while rig.notes("another change of mail on mail1 is waited for").is_empty() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        rig.cancel.cancel();
+        std::future::pending::<()>().await;
+    };
+    let outcome = tokio::select! {
+        outcome = tokio::time::timeout(Duration::from_secs(60), rig.list_comes()) => outcome.unwrap(),
+        () = is_said => unreachable!("it never ends"),
+    };
+    assert_eq!((outcome.unwrap_err().kind, rig.current().as_str()), (ErrorKind::Cancelled, "first"));
+    drop(turn);
 }
 
 #[tokio::test]
