@@ -77,7 +77,7 @@ async fn gone_back(
 }
 
 /// One that does not run reads what holds when it is started.
-async fn runs(node: &NodeRef, postfix: &Postfix) -> Result<bool, CallError> {
+pub async fn runs(node: &NodeRef, postfix: &Postfix) -> Result<bool, CallError> {
     let state = node.services.state(&postfix.service).await?;
     Ok(matches!(state.activity, Activity::Running | Activity::Starting))
 }
@@ -100,7 +100,15 @@ async fn switch(
     configurations.set_unread(&name, before)?;
     configurations.switch_to(&name)?;
     read_anew(node, postfix, configurations, &name).await?;
-    configurations.tidy_old()
+    log_untidy(configurations.tidy_old());
+    Ok(())
+}
+
+/// What nobody needs any more undoes no switch that worked: the next one tidies it away.
+pub fn log_untidy(tidied: Result<(), CallError>) {
+    if let Err(error) = tidied {
+        crate::log::line(format!("former configurations of mail are left: {error}"));
+    }
 }
 
 /// Has Postfix read what it may not have read; until that is sure the watch of relays sees to it.

@@ -16,7 +16,9 @@ use crate::engines::relay;
 use crate::environment::Postfix;
 use crate::mail_settings::{Desired, Relay};
 use crate::nodes::mail::{Configurations, how_they_fare, section};
-use crate::nodes::mail_switch::{self, cancelled, hurry, is_left, read_anew, reload_signer, until_it_works};
+use crate::nodes::mail_switch::{
+    self, cancelled, hurry, is_left, log_untidy, read_anew, reload_signer, until_it_works,
+};
 use crate::rules::whitelist::Named;
 
 /// Runs a step of this topic.
@@ -233,7 +235,7 @@ impl Action for Switch {
         reload_signer(context.node).await;
         until_it_works(context.node, &context.cancel, postfix, place).await?;
         hurry(context.node, postfix).await;
-        configurations.tidy(&before)?;
+        log_untidy(configurations.tidy(&before));
         answer(context, postfix, &configurations.desired()?).await
     }
 
@@ -311,7 +313,14 @@ async fn answer(
     postfix: &Postfix,
     desired: &Desired,
 ) -> Result<Value, CallError> {
-    let (relays, ()) = how_they_fare(context.node, postfix, desired, |_| ()).await?;
+    let relays = match how_they_fare(context.node, postfix, desired, |_| ()).await {
+        Ok((relays, ())) => relays,
+        // It holds all the same.
+        Err(error) => {
+            crate::log::line(format!("how relays fare is not told: {error}"));
+            desired.infos()
+        }
+    };
     let recipients = desired.recipients(context.node.config.environment.kind);
     context.output(&ChangedAnswer { relays, recipients })
 }

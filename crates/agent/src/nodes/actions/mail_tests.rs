@@ -19,8 +19,9 @@ use orocloud_protocol::{EventBody, Secret};
 use super::mail_fakes::named;
 use super::*;
 use crate::environment::{Agent, Postfix};
+use crate::mail_settings::Desired;
 use crate::nodes::Node;
-use crate::nodes::mail::Configurations;
+use crate::nodes::mail::{Configurations, how_they_fare};
 use crate::nodes::mail_switch::TURN;
 use crate::process::Processes;
 
@@ -344,6 +345,17 @@ async fn a_change_that_is_undone_leaves_the_list_that_came_meanwhile() {
     fs::remove_file(rig.folder.path().join("programs/postconf")).unwrap();
     rig.undo().await;
     assert_eq!((rig.current().as_str(), rig.told()), ("first", vec!["postfix".into(), "opendkim".into()]));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_worked_is_not_undone_because_of_what_comes_after_it() {
+    let rig = Rig::new();
+    // Of the day before nothing can be told.
+    fs::write(rig.folder.path().join("log/mail.log.1.gz"), "nothing that is packed").unwrap();
+    let relays = how_they_fare(&rig.node, rig.postfix(), &Desired::default(), |_| ()).await;
+    assert!(relays.is_err(), "{relays:?}");
+    rig.change().await.unwrap();
+    assert_eq!(rig.current(), CHANGE);
 }
 
 #[tokio::test(flavor = "multi_thread")]
