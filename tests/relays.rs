@@ -106,6 +106,7 @@ fn mail_goes_by_the_best_relay_that_answers() {
         "greeting drop",
         "ehlo 451 4.3.0 not now",
         "ehlo drop",
+        "ehlo strip",
         "starttls 454 4.7.0 not now",
         "starttls drop",
         "auth 454 4.7.0 not now",
@@ -142,8 +143,25 @@ fn mail_goes_by_the_best_relay_that_answers() {
     let told = shop.cli("viewer", ["smtp:queue", "--history"]).succeeds();
     assert!(told.text().contains("may have got 2 of them more than once"), "{told:#?}");
 
-    // When it is back it is used again.
+    // Whoever has another name in its certificate gets no message and no password.
     fs::remove_file(&fail).expect("no order any more");
+    let papers = ["server.crt", "server.key"];
+    let of = |relay: &str, paper: &str| shop.node_dir(relay).join("etc").join(paper);
+    let own = papers.map(|paper| fs::read(of("relay1", paper)).expect("its own"));
+    for paper in papers {
+        fs::write(of("relay1", paper), fs::read(of("relay2", paper)).expect("another's")).expect("written");
+    }
+    node("relay1").restart_service("smtp").expect("it starts");
+    let place = postfix_log(&shop).len();
+    is_taken_by(&shop, "stranger@shop", "relay2");
+    let log = postfix_log(&shop).split_off(place);
+    assert!(log.contains("erver certificate not"), "{log}");
+    for (paper, own) in papers.iter().zip(own) {
+        fs::write(of("relay1", paper), own).expect("written");
+    }
+    node("relay1").restart_service("smtp").expect("it starts");
+
+    // When it is back it is used again.
     is_taken_by(&shop, "back@shop", "relay1");
     let copies = |by: &HashMap<_, (usize, usize)>| by.values().map(|(copies, _)| copies).sum::<usize>();
     let twice: Vec<String> =
@@ -152,10 +170,11 @@ fn mail_goes_by_the_best_relay_that_answers() {
 
     silent(&shop);
     stalling(&shop);
+    in_secret(&shop);
 
     // What became of messages is known also to an agent that was started anew.
     let all = taken(&shop).len();
-    assert_eq!(all, 12 + orders.len());
+    assert_eq!(all, 14 + orders.len());
     wait_for("all to be told", || history(&shop, &[])["total"] == all);
     let counts = shown(&shop)["counts"]["hour"].clone();
     assert_eq!((&counts["sent"], &counts["dropped"]), (&all.into(), &0.into()), "{counts}");
@@ -246,6 +265,34 @@ fn stalling(shop: &Shop) {
     fs::remove_file(shop.node_dir("relay1").join("mail/fail")).expect("no order any more");
     wait_for("the relay to have its turn again", || is_back(shop, false));
     is_taken_by(shop, "moves@shop", "relay1");
+}
+
+/// A relay that speaks TLS from the first byte.
+fn in_secret(shop: &Shop) {
+    let relay = Server { shop, server: "relay1" };
+    let mode = shop.node_dir("relay1").join("mail/implicit");
+    let is_set = |name: &str, more: &[&str]| {
+        let relay = Server { shop, server: if name == "main" { "relay1" } else { "relay2" } };
+        let set = relay.set(name, more, &relay.password());
+        assert_eq!(set.code, 0, "{set:#?}\n{}", shop.sandbox.logs_of("mail1"));
+    };
+    let restart = || {
+        let node = shop.sandbox.node(relay.server).expect("a server");
+        node.restart_service("smtp").expect("it starts");
+    };
+    shop.cli("operator", ["smtp:relay:remove", "spare", "-n"]).succeeds();
+    fs::write(&mode, "").expect("a mode");
+    restart();
+    is_set("main", &["--tls=implicit"]);
+    is_taken_by(shop, "secret@shop", "relay1");
+    let mails = shop.sandbox.mail_of("relay1");
+    let mail =
+        mails.iter().find(|mail| mail["data"].as_str().is_some_and(|data| data.contains("secret@shop")));
+    assert!(mail.is_some_and(|mail| mail["tls"] == true), "{mails:?}");
+    fs::remove_file(&mode).expect("no mode");
+    restart();
+    is_set("main", &["--tls=starttls"]);
+    is_set("spare", &["--priority=20"]);
 }
 
 /// Numbers that look random (SplitMix64), by a seed that a failure prints.

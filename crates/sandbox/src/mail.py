@@ -5,8 +5,10 @@ Each message becomes one JSON file in FOLDER/received: who sent it to whom, and 
 `FOLDER/refuse` holds an answer, such as `451 4.3.0 not now`, that every message gets;
 `FOLDER/fail` a stage and an answer, such as `rcpt 451 4.3.0 not now`, or in its place `drop`, which ends the connection, or
 `stall`, which lets the sender wait until they leave; stages are `greeting`, `ehlo`, `starttls`, `handshake` (of TLS), `auth`,
-`mail`, `rcpt`, `data`, `dot`, when the message is there and not kept, and `taken`, when it is kept already;
+`mail`, `rcpt`, `data`, `dot`, when the message is there and not kept, and `taken`, when it is kept already; `ehlo strip` offers no
+STARTTLS;
 `FOLDER/delay` seconds between keeping a message and saying so.
+Started while `FOLDER/implicit` is there it speaks TLS from the first byte.
 """
 
 import argparse
@@ -51,7 +53,7 @@ class Keeper:
                 {
                     "from": envelope.mail_from,
                     "to": envelope.rcpt_tos,
-                    "tls": session.ssl is not None,
+                    "tls": server.transport.get_extra_info("ssl_object") is not None,
                     "user": (session.auth_data.login or b"").decode(),
                     "data": envelope.content.decode(),
                 },
@@ -103,7 +105,11 @@ class Conversation(SMTP):
                 self.kept = None
 
     async def smtp_EHLO(self, arg):
-        if not await self.fails("ehlo"):
+        if self.event_handler.order("fail") == "ehlo strip":
+            offered, self.tls_context = self.tls_context, None
+            await super().smtp_EHLO(arg)
+            self.tls_context = offered
+        elif not await self.fails("ehlo"):
             await super().smtp_EHLO(arg)
 
     async def smtp_HELO(self, arg):
@@ -147,6 +153,7 @@ def main():
     tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     tls.load_cert_chain(given.certificate, given.key)
     keeper = Keeper(given.folder)
+    implicit = os.path.exists(os.path.join(given.folder, "implicit"))
 
     def signed_in(server, session, envelope, mechanism, data):
         good = isinstance(data, LoginPassword) and (data.login, data.password) == wanted
@@ -158,15 +165,16 @@ def main():
             keeper,
             hostname="mail",
             enable_SMTPUTF8=True,
-            tls_context=tls,
-            require_starttls=True,
+            tls_context=None if implicit else tls,
+            require_starttls=not implicit,
+            auth_require_tls=not implicit,
             auth_required=True,
             authenticator=signed_in,
         )
 
     async def serve():
         server = await asyncio.get_running_loop().create_server(
-            conversation, given.address, int(given.port)
+            conversation, given.address, int(given.port), ssl=tls if implicit else None
         )
         await server.serve_forever()
 
