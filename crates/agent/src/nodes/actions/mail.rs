@@ -17,7 +17,7 @@ use crate::environment::Postfix;
 use crate::mail_settings::{Desired, Relay};
 use crate::nodes::mail::{Configurations, how_they_fare, section};
 use crate::nodes::mail_switch::{
-    self, cancelled, hurry, is_left, log_untidy, read_anew, reload_signer, until_it_works,
+    self, cancelled, hurry, is_left, log_untidy, read_anew, reload_signer, runs, until_it_works,
 };
 use crate::rules::whitelist::Named;
 
@@ -231,10 +231,21 @@ impl Action for Switch {
         with_list_of_now(context, postfix)?;
         let place = log::end(&postfix.log);
         configurations.switch_to(&candidate)?;
-        context.node.services.reload(&postfix.service).await?;
+        let runs = runs(context.node, postfix).await?;
+        if runs {
+            context.node.services.reload(&postfix.service).await?;
+        }
         reload_signer(context.node).await;
-        until_it_works(context.node, &context.cancel, postfix, place).await?;
-        hurry(context.node, postfix).await;
+        if runs {
+            until_it_works(context.node, &context.cancel, postfix, place).await?;
+            hurry(context.node, postfix).await;
+        } else {
+            let node = &context.node.config.node;
+            let text = format!(
+                "Postfix does not run on {node}: it goes by this once it is started; see: orocloud-cli status"
+            );
+            context.events.emit(EventBody::Note { level: NoteLevel::Warning, text });
+        }
         log_untidy(configurations.tidy(&before));
         answer(context, postfix, &configurations.desired()?).await
     }

@@ -39,6 +39,7 @@ struct Rig {
     told: Arc<Mutex<Vec<String>>>,
     /// Postfix does not say that it has read its configuration.
     is_mute: Arc<AtomicBool>,
+    is_stopped: Arc<AtomicBool>,
     /// What steps said besides.
     notes: Arc<Mutex<Vec<String>>>,
     cancel: CancellationToken,
@@ -62,9 +63,10 @@ impl Rig {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let listens = listener.local_addr().unwrap();
         greet(listener, root.join("postfix/config"));
-        let (told, is_mute) = (Arc::default(), Arc::default());
+        let (told, is_mute, is_stopped) = (Arc::default(), Arc::default(), Arc::default());
         let supervisor = UnixListener::bind(root.join("supervisor")).unwrap();
-        supervise(supervisor, root.to_owned(), Arc::clone(&told), Arc::clone(&is_mute));
+        let postfix = (Arc::clone(&is_mute), Arc::clone(&is_stopped));
+        supervise(supervisor, root.to_owned(), Arc::clone(&told), postfix);
         let at = |name: &str| root.join(name).display().to_string();
         let environment = "format = 1\nname = \"acme-prod1\"\nproject = \"acme\"\ntype = \"prod\"\nurl = \"http://127.0.0.1:1/\"\n\
              keeper = \"postgresql\"\n\
@@ -91,7 +93,15 @@ impl Rig {
         fs::write(root.join("agent.toml"), agent).unwrap();
         let config = Agent::load(&root.join("agent.toml")).unwrap();
         let node = Node::new(config, Processes::new(None));
-        Self { folder, node, told, is_mute, notes: Arc::default(), cancel: CancellationToken::new() }
+        Self {
+            is_stopped,
+            folder,
+            node,
+            told,
+            is_mute,
+            notes: Arc::default(),
+            cancel: CancellationToken::new(),
+        }
     }
 
     fn postfix(&self) -> &Postfix {
@@ -205,21 +215,29 @@ fn greet(listener: TcpListener, config: PathBuf) {
 }
 
 /// The service manager, and Postfix's log of what it does when it is told to read its configuration.
-fn supervise(listener: UnixListener, root: PathBuf, told: Arc<Mutex<Vec<String>>>, is_mute: Arc<AtomicBool>) {
+fn supervise(
+    listener: UnixListener,
+    root: PathBuf,
+    told: Arc<Mutex<Vec<String>>>,
+    (is_mute, is_stopped): (Arc<AtomicBool>, Arc<AtomicBool>),
+) {
     thread::spawn(move || {
         for stream in listener.incoming().map_while(Result::ok) {
             let mut line = String::new();
             let _ = BufReader::new(&stream).read_line(&mut line);
             let request: Value = serde_json::from_str(&line).unwrap_or_default();
             let service = request["service"].as_str().unwrap_or_default();
+            let is_stopped = service == "postfix" && is_stopped.load(Ordering::SeqCst);
             if request["do"] == "reload" {
                 told.lock().unwrap().push(service.to_owned());
                 if service == "postfix" && !is_mute.load(Ordering::SeqCst) {
                     append_to_log(&root);
                 }
             }
-            let state = serde_json::json!({ "name": service, "state": "running", "pid": 7 });
-            let _ = writeln!(&stream, "{}", serde_json::json!({ "ok": true, "services": [state] }));
+            let (state, pid) = if is_stopped { ("stopped", None) } else { ("running", Some(7)) };
+            let state = serde_json::json!({ "name": service, "state": state, "pid": pid });
+            let ok = !is_stopped || request["do"] != "reload";
+            let _ = writeln!(&stream, "{}", serde_json::json!({ "ok": ok, "services": [state] }));
         }
     });
 }
@@ -356,6 +374,17 @@ async fn what_worked_is_not_undone_because_of_what_comes_after_it() {
     assert!(relays.is_err(), "{relays:?}");
     rig.change().await.unwrap();
     assert_eq!(rig.current(), CHANGE);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_postfix_that_does_not_run_keeps_nobody_from_a_change() {
+    let rig = Rig::new();
+    rig.is_stopped.store(true, Ordering::SeqCst);
+    rig.change().await.unwrap();
+    assert_eq!((rig.current().as_str(), rig.told()), (CHANGE, vec!["opendkim".into()]));
+    assert_eq!(rig.notes("Postfix does not run on mail1").len(), 1);
+    rig.undo().await;
+    assert_eq!((rig.current().as_str(), rig.told()), ("first", vec!["opendkim".into()]));
 }
 
 #[tokio::test(flavor = "multi_thread")]
