@@ -3,11 +3,13 @@
 use std::cell::RefCell;
 use std::fs;
 use std::path::PathBuf;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use super::mortal::Mortal;
 use super::signing;
 use super::walk::{Deaths, Dice, Share, walk};
-use crate::smtp::Server;
+use crate::smtp::{SENDER, Server};
 
 /// What is changed while somebody is killed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -107,6 +109,23 @@ impl Place {
         assert!(relays.contains(&format!("[{address}]:2525")), "{case}: {relays}");
     }
 
+    /// Sends past whoever died: by what held before or by what is to hold, and by these servers.
+    fn goes_on(&self, death: usize, servers: [&'static str; 2], case: &str) {
+        let shop = &self.mortal.shop;
+        let to = format!("dead{}x{death}@{LISTED}", self.asked);
+        let id = format!("dead{}x{death}@shop", self.asked);
+        shop.sandbox.submit(SENDER, &to, std::slice::from_ref(&id)).expect("Postfix takes it");
+        let taken = || SERVERS.map(|server| Server { shop, server }.taken(&to));
+        let end = Instant::now() + Duration::from_secs(120);
+        while taken() == [0, 0] {
+            assert!(Instant::now() < end, "{case}: nobody took {to}\n{}", shop.sandbox.logs_of("mail1"));
+            thread::sleep(Duration::from_millis(50));
+        }
+        let strange =
+            SERVERS.iter().zip(taken()).find(|(server, taken)| *taken > 0 && !servers.contains(server));
+        assert!(strange.is_none() && taken().iter().sum::<usize>() == 1, "{case}: {to}: {:?}", taken());
+    }
+
     /// A candidate that nobody switched to is gone.
     fn is_tidy(&self, case: &str) {
         let folder = self.mortal.shop.node_dir("mail1").join("state/postfix");
@@ -154,12 +173,14 @@ fn walk_mail(share: Share, signing: Share) {
         let command: Vec<&str> = command.iter().map(String::as_str).collect();
         let password = place.password();
         let reads = (*change == Change::Relay).then_some(password.as_path());
-        let ended = place.mortal.killed_while_reading(deaths, "operator", &command, reads);
-        let after = place.holds();
         let changed = match change {
             Change::Relay => before.other(),
             Change::Whitelist => Holds { whitelist: !before.whitelist, ..before.clone() },
         };
+        place.asked += 1;
+        let goes_on = |death| place.goes_on(death, [before.server, changed.server], &case);
+        let ended = place.mortal.killed_while_reading(deaths, "operator", &command, reads, goes_on);
+        let after = place.holds();
         let answer = ended.verdict().expect("no node of mail is left behind");
         assert_eq!(after, if answer.code == 0 { changed } else { before }, "{case}: {answer:#?}");
         place.flows(&after, &case);

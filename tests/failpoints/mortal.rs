@@ -99,16 +99,17 @@ impl Mortal {
     /// Runs a command during which somebody is killed at these points, one after the other, and gives how the operation
     /// ended: by the same id, called again.
     pub fn killed_at<P: AsRef<str> + Debug>(&self, points: &[P], caller: &str, command: &[&str]) -> Ended {
-        self.killed_while_reading(points, caller, command, None)
+        self.killed_while_reading(points, caller, command, None, |_| ())
     }
 
-    /// The same of a command that reads a file.
+    /// The same of a command that reads a file; after each death something is done before whoever died lives again.
     pub fn killed_while_reading<P: AsRef<str> + Debug>(
         &self,
         points: &[P],
         caller: &str,
         command: &[&str],
         reads: Option<&Path>,
+        while_dead: impl Fn(usize),
     ) -> Ended {
         let id = new_id();
         let mut arguments = command.to_vec();
@@ -128,6 +129,7 @@ impl Mortal {
                 break;
             }
             died += 1;
+            while_dead(index);
             if let Some(next) = points.get(index + 1) {
                 self.dies_at(next.as_ref());
             }
