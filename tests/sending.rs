@@ -302,6 +302,9 @@ fn in_production_a_first_whitelist_holds_before_its_release_is_served() {
     let set =
         shop.cli("operator", ["smtp:relay:set", "main", "--priority=5", "-n", "--wait-lock=2m"]).spawn();
     wait_for("a relay about to be switched", || waits.exists());
+    // Nobody else changes relays meanwhile.
+    let refused = shop.cli("operator", ["smtp:relay:set", "main", "--priority=7", "-n"]).ends_with(6);
+    assert!(refused.stderr.contains("smtp:relay:set main --priority=5"), "{refused:#?}");
     shop.cli("developer", forth).succeeds();
     let _ = fs::remove_file(&waits);
     let set = set.wait_with_output().expect("its end");

@@ -93,6 +93,23 @@ pub fn answer(told: MailTold) -> Result<ChangedAnswer, CallError> {
         .hint("see whom mail reaches: orocloud-cli smtp:whitelist show"))
 }
 
+/// When the next attempt is due: at once, and later with each that fails.
+struct Pauses {
+    not_before: Instant,
+    next: Duration,
+}
+
+impl Pauses {
+    fn new(now: Instant) -> Self {
+        Self { not_before: now, next: AGAIN }
+    }
+
+    fn failed(&mut self, now: Instant) {
+        self.not_before = now + self.next;
+        self.next = (self.next * 2).min(LONGEST);
+    }
+}
+
 /// Looks once in the beginning, and whenever operations have ended.
 pub async fn watch(daemon: DaemonRef) {
     let config = &daemon.node.config;
@@ -102,25 +119,24 @@ pub async fn watch(daemon: DaemonRef) {
         return;
     }
     let (mut wanted, mut seen, mut told) = (true, 0, String::new());
-    let (mut again, mut not_before) = (AGAIN, Instant::now());
+    let mut pauses = Pauses::new(Instant::now());
     loop {
         // An operation may begin and end between two looks.
         let changes = daemon.operations.changes();
         (wanted, seen) = (wanted || changes != seen, changes);
         // Nobody waits for what brings no release: a backup takes long.
         if !daemon.operations.are_free(&NO_RELEASE_COMES) {
-            (wanted, again, not_before) = (true, AGAIN, Instant::now());
-        } else if wanted && Instant::now() >= not_before {
+            (wanted, pauses) = (true, Pauses::new(Instant::now()));
+        } else if wanted && Instant::now() >= pauses.not_before {
             match follow(&daemon, &nodes).await {
-                Ok(()) => (wanted, told, again) = (false, String::new(), AGAIN),
+                Ok(()) => (wanted, told, pauses) = (false, String::new(), Pauses::new(Instant::now())),
                 Err(error) => {
                     let text = format!("mail.whitelist of orocloud.yaml is not followed: {error}");
                     if text != told {
                         crate::log::line(&text);
                     }
                     told = text;
-                    not_before = Instant::now() + again;
-                    again = (again * 2).min(LONGEST);
+                    pauses.failed(Instant::now());
                 }
             }
         }
@@ -218,5 +234,17 @@ mod tests {
         assert_eq!(check([status(None), Err(CallError::failed("away"))]).unwrap_err(), "away");
         let error = check([status(None), status(Some("20261124103200"))]).unwrap_err();
         assert!(error.starts_with("web2 serves release 20261124103200"), "{error}");
+    }
+
+    #[test]
+    fn pauses_between_attempts_grow_up_to_the_longest() {
+        let now = Instant::now();
+        let mut pauses = Pauses::new(now);
+        assert_eq!(pauses.not_before, now);
+        let seconds = [10, 20, 40, 80, 120, 120].map(|expected| {
+            pauses.failed(now);
+            (pauses.not_before.duration_since(now).as_secs(), expected)
+        });
+        assert!(seconds.iter().all(|(waited, expected)| waited == expected), "{seconds:?}");
     }
 }
