@@ -49,7 +49,7 @@ impl Run for Show {
             context.ui.json(&answer)?;
             return Ok(0);
         }
-        show_relays(&mut context.ui, &answer.relays)?;
+        show_relays(&mut context.ui, &answer.relays, &answer.recipients)?;
         context.ui.line(&reached(&answer.recipients))?;
         if !answer.sender_domains.is_empty() {
             let list: Vec<&str> = answer.sender_domains.iter().map(MailDomain::as_str).collect();
@@ -179,7 +179,7 @@ fn read_authority(path: &Path) -> Result<String, CallError> {
 
 /// Remove an SMTP relay
 ///
-/// Mail goes by those that are left; without any it waits until there is one.
+/// Mail goes by those that are left; without any, mail to those whom it reaches waits until there is one.
 #[derive(Debug, Parser)]
 pub struct RelayRemove {
     /// Its name, as smtp:show shows it
@@ -274,7 +274,7 @@ fn change<C: Call<Answer = ChangedAnswer>>(
     operation: &OperationArgs,
 ) -> Outcome {
     carry_out::<C>(context, params, operation, |ui, answer| {
-        show_relays(ui, &answer.relays)?;
+        show_relays(ui, &answer.relays, &answer.recipients)?;
         ui.line(&reached(&answer.recipients))
     })
 }
@@ -292,12 +292,17 @@ fn counts_table(counts: &Counts, width: Option<u16>) -> String {
     draw(&rows, &columns, width)
 }
 
-fn show_relays(ui: &mut Ui, relays: &[RelayInfo]) -> std::io::Result<()> {
+fn show_relays(ui: &mut Ui, relays: &[RelayInfo], recipients: &Recipients) -> std::io::Result<()> {
     if relays.is_empty() {
-        return ui.line("There is no relay: mail waits. Set one with: orocloud-cli smtp:relay:set");
+        return ui.line(&without_relay(recipients));
     }
     let table = relays_table(relays, &TimeZone::system(), ui.table_width());
     ui.line(&table)
+}
+
+fn without_relay(recipients: &Recipients) -> String {
+    let waiting = recipients.mail_that_waits().map(|mail| format!(": {mail} waits")).unwrap_or_default();
+    format!("There is no relay{waiting}. Set one: orocloud-cli smtp:relay:set main --host=smtp.example.com")
 }
 
 fn relays_table(relays: &[RelayInfo], local: &TimeZone, width: Option<u16>) -> String {
@@ -465,14 +470,18 @@ mod tests {
     #[test]
     fn whom_mail_reaches_is_a_sentence() {
         let list = |domains: &[&str]| Some(domains.iter().map(|text| text.parse().unwrap()).collect());
-        for (whitelist, all, expected) in [
-            (None, true, "everybody"),
-            (None, false, "no whitelist"),
-            (list(&[]), false, "is empty"),
-            (list(&["a.example", "b.example"]), false, "only: a.example, b.example"),
+        let of_it = "only: a.example, b.example";
+        for (whitelist, all, expected, waits) in [
+            (None, true, "everybody", ": mail waits"),
+            (None, false, "no whitelist", ""),
+            (list(&[]), false, "is empty", ""),
+            (list(&["a.example", "b.example"]), false, of_it, ": mail to domains of the whitelist waits"),
         ] {
-            let text = reached(&Recipients { whitelist, application: None, all, on_the_way: false });
+            let recipients = Recipients { whitelist, application: None, all, on_the_way: false };
+            let text = reached(&recipients);
             assert!(text.contains(expected) && !text.contains("orocloud.yaml"), "{text}");
+            let text = without_relay(&recipients);
+            assert!(text.starts_with(&format!("There is no relay{waits}. Set one: ")), "{text}");
         }
         let application = list(&["b.example"]);
         let recipients = Recipients {

@@ -99,6 +99,17 @@ pub struct Recipients {
     pub on_the_way: bool,
 }
 
+impl Recipients {
+    /// What waits while there is no relay; mail to anybody else is dropped all the same.
+    pub fn mail_that_waits(&self) -> Option<&'static str> {
+        match &self.whitelist {
+            None if self.all => Some("mail"),
+            Some(list) if !list.is_empty() => Some("mail to domains of the whitelist"),
+            _ => None,
+        }
+    }
+}
+
 /// One relay, without its password.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RelayInfo {

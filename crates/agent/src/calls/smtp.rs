@@ -240,11 +240,11 @@ impl OperationCall for RelayRemove {
     async fn plan(context: &Context, params: &RelayRemoveParams) -> Result<OperationPlan, CallError> {
         let nodes = mail_nodes(context)?;
         let name = &params.name;
-        let relays = show(context, ShowParams {}).await?.relays;
+        let ShowAnswer { relays, recipients, .. } = show(context, ShowParams {}).await?;
         let relay = relays.iter().find(|relay| relay.name == *name).ok_or_else(|| no_relay(name))?;
         let mut summary = format!("relay {name} ({}) is removed", relay.host);
-        if relays.len() == 1 {
-            summary.push_str("; mail waits until there is another");
+        if let ([_], Some(mail)) = (&relays[..], recipients.mail_that_waits()) {
+            summary.push_str(&format!("; {mail} waits until there is another"));
         }
         let change = MailChange::RemoveRelay { name: name.clone() };
         Ok(changing(&nodes, &change, None, summary))

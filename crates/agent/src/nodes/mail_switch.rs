@@ -71,7 +71,7 @@ async fn gone_back(
         read_anew(node, postfix, configurations, before).await
     };
     match back.await {
-        Ok(()) => error,
+        Ok(()) => error.because("what held before holds again"),
         Err(fault) => error.because(format!("nor is it sure that Postfix works by the one before: {fault}")),
     }
 }
@@ -130,6 +130,23 @@ pub async fn read_anew(
 
 /// Waits until Postfix works by what it was told to read, or says that it cannot.
 pub async fn until_it_works(
+    node: &NodeRef,
+    cancel: &CancellationToken,
+    postfix: &Postfix,
+    place: u64,
+) -> Result<(), CallError> {
+    works(node, cancel, postfix, place).await.map_err(|error| match error.kind {
+        ErrorKind::Cancelled => error,
+        _ => {
+            let node = &node.config.node;
+            error.hint(format!(
+                "see what it says: orocloud-cli log:tail postfix --node={node} --lines=50 --no-follow"
+            ))
+        }
+    })
+}
+
+async fn works(
     node: &NodeRef,
     cancel: &CancellationToken,
     postfix: &Postfix,

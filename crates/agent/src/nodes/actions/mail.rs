@@ -162,9 +162,11 @@ impl Action for Try<'_> {
             Err(relay::Failed { stage, said }) => {
                 let Relay { name, host, port, .. } = relay;
                 let what = format!("relay {name} ({host}:{port}) fails at {}", stage.as_str());
-                let failed = CallError::new(ErrorKind::CheckFailed, what).because(said);
+                let failed = CallError::new(ErrorKind::CheckFailed, what).because(said).hint(format!(
+                    "correct it: orocloud-cli smtp:relay:set {name} --host={host} --port={port}"
+                ));
                 match self.candidate {
-                    true => Err(failed),
+                    true => Err(failed.hint("nothing has changed, see what holds: orocloud-cli smtp:show")),
                     false => context.output(&MailChecked { failed: Some(failed), ..MailChecked::default() }),
                 }
             }

@@ -259,6 +259,7 @@ async fn what_postfix_cannot_work_by_is_left_and_all_are_told() {
     rig.spoil();
     let failed = rig.change().await.unwrap_err();
     assert!(failed.to_string().contains("smtpd_timeout"), "{failed}");
+    assert!(failed.hints[0].contains("log:tail postfix --node=mail1"), "{failed:?}");
     assert_eq!((rig.current().as_str(), rig.told()), (CHANGE, vec!["postfix".into(), "opendkim".into()]));
     rig.undo().await;
     assert_eq!((rig.current().as_str(), rig.told()), ("first", vec!["postfix".into(), "opendkim".into()]));
@@ -269,6 +270,7 @@ async fn what_postfix_cannot_work_by_is_left_and_all_are_told() {
     // What the agent does by itself is left the same way.
     let failed = rig.list_comes().await.unwrap_err();
     assert!(failed.to_string().contains("smtpd_timeout"), "{failed}");
+    assert_eq!(failed.causes.last().map(String::as_str), Some("what held before holds again"));
     assert_eq!(rig.current(), "first");
     assert_eq!(rig.told(), ["postfix", "postfix"], "it reads the bad one, and the good one again");
 }
