@@ -58,7 +58,7 @@ async fn each_broken_relay_is_named_by_the_stage_that_fails_and_its_words() {
         ("no greeting", at("no greeting"), Stage::Greeting, "no answer within"),
         ("wrong name in the certificate", at("other-name"), Stage::Tls, "for another name"),
         ("expired", at("expired"), Stage::Tls, "has expired"),
-        ("self-signed", at("self"), Stage::Tls, "its certificate"),
+        ("self-signed", at("self"), Stage::Tls, "signed by itself"),
         ("nobody's authority", Target { ca: None, ..at("good") }, Stage::Tls, "not believed"),
         ("no STARTTLS offered", at("no STARTTLS"), Stage::Tls, "offers no STARTTLS"),
         ("no TLS where it should begin", Target { tls: RelayTls::Implicit, ..at("good") }, Stage::Tls, "TLS"),
