@@ -14,7 +14,7 @@ use orocloud_protocol::smtp::{
     self, ChangedAnswer, Counts, Outcomes, PutBack, Recipients, RelayInfo, RelayTls, TriedStage,
     WhitelistChange,
 };
-use orocloud_protocol::{Call, CallError, MailAddress, MailDomain, MailHost, MailUser, RelayName};
+use orocloud_protocol::{Call, CallError, MailAddress, MailDomain, MailHost, MailUser, NodeName, RelayName};
 
 use super::call::carry_out;
 use super::deploy::read_password;
@@ -47,6 +47,7 @@ impl Run for Show {
         let answer = context.query::<smtp::Show>(&smtp::ShowParams {})?;
         if context.ui.format == Format::Json {
             context.ui.json(&answer)?;
+            tell_silent(&mut context.ui, &answer.silent);
             return Ok(0);
         }
         show_relays(&mut context.ui, &answer.relays, &answer.recipients)?;
@@ -69,6 +70,7 @@ impl Run for Show {
             let table = counts_table(counts, context.ui.table_width());
             context.ui.line(&table)?;
         }
+        tell_silent(&mut context.ui, &answer.silent);
         Ok(0)
     }
 }
@@ -256,6 +258,7 @@ impl Run for Whitelist {
                 } else {
                     context.ui.line(&reached(&answer.recipients))?;
                 }
+                tell_silent(&mut context.ui, &answer.silent);
                 return Ok(0);
             }
             Deed::Add => WhitelistChange::Add(self.domains),
@@ -277,6 +280,13 @@ fn change<C: Call<Answer = ChangedAnswer>>(
         show_relays(ui, &answer.relays, &answer.recipients)?;
         ui.line(&reached(&answer.recipients))
     })
+}
+
+/// Of these nothing is shown.
+fn tell_silent(ui: &mut Ui, silent: &[NodeName]) {
+    for node in silent {
+        ui.warn(&format!("{node} does not tell of its mail: orocloud-cli status"));
+    }
 }
 
 /// What became of messages lately.

@@ -80,6 +80,9 @@ pub struct ShowAnswer {
     /// What became of messages lately, as Postfix's log tells.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub counts: Option<Counts>,
+    /// Mail nodes that did not tell.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub silent: Vec<NodeName>,
 }
 
 /// Which recipients are reached; mail to others is dropped, or waits while that is not settled.
@@ -507,6 +510,9 @@ pub struct QueueAnswer {
     pub items: Vec<QueuedMessage>,
     /// How many there are.
     pub total: u64,
+    /// Mail nodes that did not tell.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub silent: Vec<NodeName>,
 }
 
 /// A message for one recipient that it waits for.

@@ -4,6 +4,7 @@ use clap::Parser;
 use jiff::tz::TimeZone;
 use orocloud_protocol::smtp::{self, PastMessage, QueuedMessage};
 
+use super::tell_silent;
 use crate::cli::{ListArgs, moment};
 use crate::commands::{Context, Outcome, Run};
 use crate::output::Format;
@@ -49,6 +50,7 @@ impl Run for Queue {
             ],
         )?;
         context.list_footer(answer.total, self.list);
+        tell_silent(&mut context.ui, &answer.silent);
         Ok(0)
     }
 }
@@ -72,6 +74,7 @@ fn show_history(context: &mut Context, doubtful: bool, list: ListArgs) -> Outcom
         ],
     )?;
     context.list_footer(answer.total, list);
+    tell_silent(&mut context.ui, &answer.silent);
     if !doubtful && answer.doubtful > 0 && list.chosen() == Format::Table {
         context.ui.note(&format!(
             "Somebody may have got {} of them more than once; see: orocloud-cli smtp:queue --history --doubtful",

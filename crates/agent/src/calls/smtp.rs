@@ -33,17 +33,35 @@ fn mail_nodes(context: &Context) -> Result<Vec<NodeName>, CallError> {
 
 /// `smtp.show`: all mail nodes have the same relays, and each tells of its own mail.
 pub async fn show(context: &Context, _params: ShowParams) -> Result<ShowAnswer, CallError> {
-    let (mut shown, mut fault) = (None::<ShowAnswer>, None);
+    let mut answers = Vec::new();
     for name in mail_nodes(context)? {
-        match context.daemon.nodes.call::<node::Mail>(&name, &node::MailParams {}).await {
-            Ok(answer) => match &mut shown {
-                Some(shown) => add(shown, &answer),
-                None => shown = Some(answer),
-            },
-            Err(error) => drop(fault.get_or_insert(error)),
+        let answer = context.daemon.nodes.call::<node::Mail>(&name, &node::MailParams {}).await;
+        answers.push((name, answer));
+    }
+    let (mut shown, others, silent) = heard(answers)?;
+    others.iter().for_each(|other| add(&mut shown, other));
+    Ok(ShowAnswer { silent, ..shown })
+}
+
+/// What the first node tells that tells something, what the others do, and which ones do not; nothing but the first fault
+/// where nobody does.
+fn heard<T>(answers: Vec<(NodeName, Result<T, CallError>)>) -> Result<(T, Vec<T>, Vec<NodeName>), CallError> {
+    let (mut told, mut silent, mut fault) = (Vec::new(), Vec::new(), None);
+    for (name, answer) in answers {
+        match answer {
+            Ok(answer) => told.push(answer),
+            Err(error) => {
+                silent.push(name);
+                fault.get_or_insert(error);
+            }
         }
     }
-    shown.ok_or_else(|| fault.unwrap_or_else(|| CallError::internal("there is a mail node")))
+    if told.is_empty() {
+        return Err(fault.unwrap_or_else(|| CallError::internal("there is a mail node")));
+    }
+    let others = told.split_off(1);
+    let first = told.pop().ok_or_else(|| CallError::internal("there is a mail node"))?;
+    Ok((first, others, silent))
 }
 
 /// Adds what another mail node tells.
@@ -87,52 +105,76 @@ fn up_to(page: Page) -> u64 {
 
 /// `smtp.queue`: what waits on any of the mail nodes, the oldest first.
 pub async fn queue(context: &Context, params: QueueParams) -> Result<QueueAnswer, CallError> {
-    let wanted = up_to(params.page);
-    let mut all = QueueAnswer::default();
+    let mut answers = Vec::new();
     for name in mail_nodes(context)? {
-        let mut skip = 0;
-        all.total += loop {
-            let part = node::MailQueueParams { skip, take: wanted - skip };
-            let answer = context.daemon.nodes.call::<node::MailQueue>(&name, &part).await?;
-            let more = answer.items.len() as u64;
-            skip += more;
-            all.items.extend(answer.items);
-            if more == 0 || skip >= answer.total.min(wanted) {
-                break answer.total;
-            }
-        };
+        let answer = queue_of(context, &name, up_to(params.page)).await;
+        answers.push((name, answer));
+    }
+    let (mut all, others, silent) = heard(answers)?;
+    for other in others {
+        all.total += other.total;
+        all.items.extend(other.items);
     }
     all.items.sort_by(|one, other| (one.since, &one.queue_id).cmp(&(other.since, &other.queue_id)));
     all.items = params.page.of(&all.items);
-    Ok(all)
+    Ok(QueueAnswer { silent, ..all })
+}
+
+async fn queue_of(context: &Context, name: &NodeName, wanted: u64) -> Result<QueueAnswer, CallError> {
+    let mut all = QueueAnswer::default();
+    loop {
+        let skip = all.items.len() as u64;
+        let part = node::MailQueueParams { skip, take: wanted - skip };
+        let answer = context.daemon.nodes.call::<node::MailQueue>(name, &part).await?;
+        let is_last = answer.items.is_empty();
+        all.items.extend(answer.items);
+        all.total = answer.total;
+        if is_last || all.items.len() as u64 >= all.total.min(wanted) {
+            return Ok(all);
+        }
+    }
 }
 
 /// `smtp.history`: what became of messages on all of the mail nodes, the newest first.
 pub async fn history(context: &Context, params: HistoryParams) -> Result<HistoryAnswer, CallError> {
     let HistoryParams { doubtful, page } = params;
-    let wanted = up_to(page);
-    let mut all = HistoryAnswer::default();
+    let mut answers = Vec::new();
     for name in mail_nodes(context)? {
-        let mut skip = 0;
-        let (total, in_doubt) = loop {
-            let part = node::MailHistoryParams { doubtful, skip, take: wanted - skip };
-            let answer = context.daemon.nodes.call::<node::MailHistory>(&name, &part).await?;
-            let more = answer.items.len() as u64;
-            skip += more;
-            all.items.extend(answer.items);
-            if more == 0 || skip >= answer.total.min(wanted) {
-                break (answer.total, answer.doubtful);
-            }
-        };
-        all.total += total;
-        all.doubtful += in_doubt;
+        let answer = history_of(context, &name, doubtful, up_to(page)).await;
+        answers.push((name, answer));
+    }
+    let (mut all, others, silent) = heard(answers)?;
+    for other in others {
+        all.total += other.total;
+        all.doubtful += other.doubtful;
+        all.items.extend(other.items);
     }
     // What was told while this was asked for moves the rest along.
     let mut seen = HashSet::new();
     all.items.retain(|message| seen.insert((message.queue_id.clone(), message.to.clone(), message.at)));
     all.items.sort_by_key(|message| std::cmp::Reverse(message.at));
     all.items = page.of(&all.items);
-    Ok(all)
+    Ok(HistoryAnswer { silent, ..all })
+}
+
+async fn history_of(
+    context: &Context,
+    name: &NodeName,
+    doubtful: bool,
+    wanted: u64,
+) -> Result<HistoryAnswer, CallError> {
+    let mut all = HistoryAnswer::default();
+    loop {
+        let skip = all.items.len() as u64;
+        let part = node::MailHistoryParams { doubtful, skip, take: wanted - skip };
+        let answer = context.daemon.nodes.call::<node::MailHistory>(name, &part).await?;
+        let is_last = answer.items.is_empty();
+        all.items.extend(answer.items);
+        (all.total, all.doubtful) = (answer.total, answer.doubtful);
+        if is_last || all.items.len() as u64 >= all.total.min(wanted) {
+            return Ok(all);
+        }
+    }
 }
 
 /// A change on every mail node: kept beside, tried, written and checked beside, and only then switched to. All of it is
@@ -306,6 +348,28 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_silent_node_is_named_and_keeps_nobody_from_being_heard() {
+        for (answers, expected) in [
+            (&[Ok(1), Ok(2), Ok(3)][..], Ok("1 [2, 3] ")),
+            (&[Err("away"), Ok(2), Err("lost"), Ok(4)], Ok("2 [4] mail1 mail3")),
+            (&[Err("away"), Err("lost")], Err("away")),
+        ] {
+            let asked = answers.iter().enumerate().map(|(at, answer)| {
+                let name = format!("mail{}", at + 1).parse().unwrap();
+                (name, answer.map_err(CallError::failed))
+            });
+            let found = heard(asked.collect()).map(|(first, others, silent)| {
+                let silent: Vec<&str> = silent.iter().map(NodeName::as_str).collect();
+                format!("{first} {others:?} {}", silent.join(" "))
+            });
+            assert_eq!(
+                found.map_err(|error| error.message),
+                expected.map(str::to_owned).map_err(str::to_owned)
+            );
+        }
+    }
+
+    #[test]
     fn what_every_mail_node_says_is_shown() {
         let at = |second| jiff::Timestamp::from_second(second).unwrap();
         let told = |unsigned: &str, trouble: &str, back: Option<(i64, &str)>, number| {
@@ -336,6 +400,7 @@ mod tests {
                 unsigned: text(unsigned),
                 waiting: Some(number),
                 counts: Some(Counts { hour: outcomes, day: outcomes }),
+                silent: Vec::new(),
             }
         };
         let mut shown = told("", "refused", None, 3);

@@ -303,7 +303,8 @@ pub async fn show(node: &NodeRef) -> Result<ShowAnswer, CallError> {
     let recipients = desired.recipients(node.config.environment.kind);
     let sender_domains = mail_dns::sender_domains(node, &desired);
     let unsigned = mail_dns::unsigned(node).await;
-    Ok(ShowAnswer { relays, recipients, sender_domains, unsigned, waiting, counts: Some(counts) })
+    let counts = Some(counts);
+    Ok(ShowAnswer { relays, recipients, sender_domains, unsigned, waiting, counts, silent: Vec::new() })
 }
 
 /// The relays with what Postfix's log and looks at them tell, and whatever else is asked of the log.
@@ -335,7 +336,7 @@ pub async fn queue(node: &NodeRef, params: MailQueueParams) -> Result<QueueAnswe
     let all = postfix::queue(&node.processes, section(node)?).await?;
     let (skip, take) = part(params.skip, params.take);
     let total = all.len() as u64;
-    Ok(QueueAnswer { items: all.into_iter().skip(skip).take(take).collect(), total })
+    Ok(QueueAnswer { items: all.into_iter().skip(skip).take(take).collect(), total, silent: Vec::new() })
 }
 
 /// Of a list that can be longer than a line of the wire.

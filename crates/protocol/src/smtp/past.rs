@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::{Call, Kind, Role};
+use crate::{Call, Kind, NodeName, Role};
 
 /// What became of messages lately.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -68,6 +68,9 @@ pub struct HistoryAnswer {
     pub total: u64,
     /// How many of all somebody may have got more than once.
     pub doubtful: u64,
+    /// Mail nodes that did not tell.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub silent: Vec<NodeName>,
 }
 
 /// What became of a message for one recipient.

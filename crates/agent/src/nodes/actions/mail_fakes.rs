@@ -90,8 +90,15 @@ impl OtherNodes for Mails {
             }
             let whitelist = application.clone();
             let recipients = Recipients { whitelist, application, all: false, on_the_way: false };
-            let (relays, sender_domains) = (Vec::new(), Vec::new());
-            Ok(ShowAnswer { relays, recipients, sender_domains, unsigned: None, waiting: None, counts: None })
+            Ok(ShowAnswer {
+                relays: Vec::new(),
+                recipients,
+                sender_domains: Vec::new(),
+                unsigned: None,
+                waiting: None,
+                counts: None,
+                silent: Vec::new(),
+            })
         })
     }
 

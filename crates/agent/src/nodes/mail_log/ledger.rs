@@ -287,7 +287,7 @@ impl Ledger {
         let wanted = |message: &&PastMessage| !doubtful || is_doubtful(message);
         let items = self.messages.values().rev().filter(wanted).skip(skip).take(take).cloned().collect();
         let total = if doubtful { in_doubt } else { self.messages.len() };
-        HistoryAnswer { items, total: total as u64, doubtful: in_doubt as u64 }
+        HistoryAnswer { items, total: total as u64, doubtful: in_doubt as u64, silent: Vec::new() }
     }
 
     /// Fills in when each relay last took a message, and what went wrong with it since.
