@@ -213,7 +213,7 @@ pub async fn dispatch(
         }
         Method::NodeMailDns => {
             let node = &context.daemon.node;
-            query::<wire::node::MailDns>(params, async |_| crate::nodes::mail_dns::look(node).await).await
+            query::<wire::node::MailDns>(params, async |_| crate::nodes::mail::dns::look(node).await).await
         }
         Method::NodeLogSources => {
             let node = &context.daemon.node;

@@ -4,6 +4,12 @@
 //! agent and root alone), `main.cf`, `master.cf` and maps. `config` links to the one that holds; what is to hold is switched
 //! with it, in one step.
 
+pub mod dns;
+pub mod log;
+pub mod signing;
+pub mod switch;
+pub mod watch;
+
 use std::fs::{self, DirBuilder};
 use std::io;
 use std::os::unix::fs::DirBuilderExt;
@@ -16,8 +22,8 @@ use orocloud_protocol::smtp::{HistoryAnswer, QueueAnswer, RelayInfo, ShowAnswer}
 use orocloud_protocol::{CallError, CallId, EnvironmentType, ErrorKind, NodeName};
 use serde::Deserialize;
 
-use super::mail_log::Ledger;
-use super::{NodeRef, mail_dns};
+use self::log::Ledger;
+use super::NodeRef;
 use crate::app_config;
 use crate::engines::postfix::configuration::{
     AUTHORITIES, REPLIES, REPLIES_FILE, authority_file, before_main_cf, is_client_in_chroot, main_cf, maps,
@@ -301,8 +307,8 @@ pub async fn show(node: &NodeRef) -> Result<ShowAnswer, CallError> {
     let now = Timestamp::now();
     let (relays, counts) = how_they_fare(node, postfix, &desired, move |ledger| ledger.counts(now)).await?;
     let recipients = desired.recipients(node.config.environment.kind);
-    let sender_domains = mail_dns::sender_domains(node, &desired);
-    let unsigned = mail_dns::unsigned(node).await;
+    let sender_domains = dns::sender_domains(node, &desired);
+    let unsigned = dns::unsigned(node).await;
     let counts = Some(counts);
     Ok(ShowAnswer { relays, recipients, sender_domains, unsigned, waiting, counts, silent: Vec::new() })
 }

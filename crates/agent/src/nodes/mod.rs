@@ -5,14 +5,9 @@ pub mod database_info;
 pub mod executor;
 pub mod logs;
 pub mod mail;
-pub mod mail_dns;
-pub mod mail_log;
-pub mod mail_switch;
-pub mod mail_watch;
 pub mod marks;
 pub mod output;
 pub mod services;
-pub mod signing;
 pub mod status;
 pub mod steps;
 pub mod transport;
@@ -35,9 +30,9 @@ pub struct Node {
     /// Copies of the database that run aside, between the steps of a restore.
     pub copies: crate::engines::postgres::Copies,
     /// On a mail node: what Postfix's log has told.
-    pub mail_log: mail_log::MailLog,
+    pub mail_log: mail::log::MailLog,
     /// On a mail node: how the relays were when it last looked at them.
-    pub relays: mail_watch::Relays,
+    pub relays: mail::watch::Relays,
 }
 
 /// Shared by all calls.

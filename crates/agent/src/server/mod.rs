@@ -137,7 +137,7 @@ async fn run(config: Agent, processes: Processes) -> Result<(), String> {
     }
     let accepting = tokio::spawn(listeners.accept(daemon.clone(), stop.clone()));
     tokio::spawn(crate::nodes::services::hold(daemon.node.clone()));
-    tokio::spawn(crate::nodes::mail_watch::watch(daemon.node.clone()));
+    tokio::spawn(crate::nodes::mail::watch::watch(daemon.node.clone()));
     tokio::spawn(heap::give_back());
     if coordinator {
         // The first look at a long journal takes a while that no caller should have to wait.

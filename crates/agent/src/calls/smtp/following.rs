@@ -10,7 +10,7 @@ use orocloud_protocol::{CallError, ErrorKind, Lock, MailDomain, NodeName, NodeRo
 use crate::calls::Context;
 use crate::calls::status::{Answers, ask};
 use crate::nodes::executor::act;
-use crate::nodes::mail_switch::LIMIT;
+use crate::nodes::mail::switch::LIMIT;
 use crate::operations::plan::{OperationPlan, Step};
 use crate::releases;
 use crate::server::DaemonRef;

@@ -1,5 +1,16 @@
 //! Mail on a mail node: a relay tried, a configuration made beside the one that holds, switched to and watched.
 
+#[cfg(test)]
+mod fakes;
+mod follow;
+pub(super) mod hold;
+#[cfg(test)]
+mod hold_tests;
+mod send;
+pub(super) mod tell;
+#[cfg(test)]
+mod tests;
+
 use std::time::Duration;
 
 use lettre::Address;
@@ -10,15 +21,15 @@ use serde_json::Value;
 use tokio::sync::MutexGuard;
 use tokio::time::sleep;
 
-use super::{Action, ActionContext, carry_out, mail_follow, mail_hold, mail_send};
+use super::{Action, ActionContext, carry_out};
 use crate::engines::postfix::{self, configuration, log};
 use crate::engines::relay;
 use crate::environment::Postfix;
 use crate::mail_settings::{Desired, Relay};
-use crate::nodes::mail::{Configurations, how_they_fare, section};
-use crate::nodes::mail_switch::{
+use crate::nodes::mail::switch::{
     self, cancelled, hurry, is_left, log_untidy, read_anew, reload_signer, runs, until_it_works,
 };
+use crate::nodes::mail::{Configurations, how_they_fare, section};
 use crate::rules::whitelist::Named;
 
 /// Runs a step of this topic.
@@ -45,13 +56,13 @@ pub async fn run(
         StepAction::MailWrite {} => carry_out(&Write {}, phase, context).await,
         StepAction::MailSwitch {} => carry_out(&Switch {}, phase, context).await,
         StepAction::MailHold { whitelist, beside } => {
-            carry_out(&mail_hold::Hold { whitelist, beside: *beside }, phase, context).await
+            carry_out(&hold::Hold { whitelist, beside: *beside }, phase, context).await
         }
         StepAction::MailReady { from } => {
-            carry_out(&mail_follow::Ready { from: from.as_ref() }, phase, context).await
+            carry_out(&follow::Ready { from: from.as_ref() }, phase, context).await
         }
-        StepAction::MailSend { to } => carry_out(&mail_send::Send { to }, phase, context).await,
-        StepAction::MailFollow { from } => carry_out(&mail_follow::Follow { from }, phase, context).await,
+        StepAction::MailSend { to } => carry_out(&send::Send { to }, phase, context).await,
+        StepAction::MailFollow { from } => carry_out(&follow::Follow { from }, phase, context).await,
         _ => Err(CallError::internal("this is no step of mail")),
     }
 }
@@ -60,7 +71,7 @@ pub async fn run(
 async fn turn(context: &ActionContext<'_>) -> Result<MutexGuard<'static, ()>, CallError> {
     /// Who waits longer wants to know what for.
     const A_MOMENT: Duration = Duration::from_secs(1);
-    let turn = mail_switch::TURN.lock();
+    let turn = switch::TURN.lock();
     tokio::pin!(turn);
     tokio::select! {
         biased;
@@ -262,7 +273,7 @@ impl Action for Switch {
             if (&application, on_the_way) != (&then.application, then.on_the_way) {
                 // A release on its way has brought its list since, which stays.
                 let wanted = Desired { application, on_the_way, ..then };
-                match mail_switch::put(context.node, postfix, &wanted).await {
+                match switch::put(context.node, postfix, &wanted).await {
                     Ok(()) => {
                         reload_signer(context.node).await;
                         return Ok(());

@@ -8,14 +8,6 @@ pub mod database;
 mod extensions;
 mod frontend;
 pub(in crate::nodes) mod mail;
-#[cfg(test)]
-mod mail_fakes;
-mod mail_follow;
-mod mail_hold;
-#[cfg(test)]
-mod mail_hold_tests;
-mod mail_send;
-mod mail_tell;
 pub mod maintenance;
 pub mod media;
 mod package;
@@ -38,7 +30,7 @@ use orocloud_protocol::{CallError, CallId, ErrorKind, NodeName, NodeRole};
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
-pub use self::mail_hold::can_be_told;
+pub use self::mail::hold::can_be_told;
 use self::silence::carry_out_aloud;
 use crate::environment::{App, LoadBalancer, Maint, Web};
 use crate::nodes::NodeRef;
@@ -265,9 +257,11 @@ async fn run_here(
         StepAction::ReleaseRecall { version } => carry_out(&record::Recall { version }, phase, context).await,
         StepAction::MailWhitelist { release, before, webs, instead } => {
             let (before, instead) = (before.as_ref(), instead.as_deref());
-            carry_out(&mail_hold::Whitelist { release, before, webs, instead }, phase, context).await
+            carry_out(&mail::hold::Whitelist { release, before, webs, instead }, phase, context).await
         }
-        StepAction::MailTell { whitelist } => carry_out(&mail_tell::Tell { whitelist }, phase, context).await,
+        StepAction::MailTell { whitelist } => {
+            carry_out(&mail::tell::Tell { whitelist }, phase, context).await
+        }
         StepAction::ReleaseAccept { release } => carry_out(&record::Accept { release }, phase, context).await,
         StepAction::DatabaseWatch { before, webs, open } => {
             carry_out(&watch::Watch { before, webs, open: *open }, phase, context).await
@@ -348,5 +342,3 @@ mod tests {
 
 #[cfg(test)]
 mod deploy_tests;
-#[cfg(test)]
-mod mail_tests;

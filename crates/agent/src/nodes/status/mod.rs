@@ -16,8 +16,8 @@ use orocloud_protocol::{CallError, NodeName};
 
 use super::NodeRef;
 use super::actions::maintenance;
-use super::mail::Configurations;
-use super::{mail_dns, services};
+use super::mail::{self, Configurations};
+use super::services;
 use crate::engines::postgres::Server;
 use crate::engines::{haproxy, nginx, php_fpm, postfix};
 use crate::environment::{Database, LoadBalancer, Postfix, Web};
@@ -230,7 +230,7 @@ impl Board<'_> {
     }
 
     async fn mail(&self, config: &Postfix) -> Vec<StatusRow> {
-        let (mut rows, unsigned) = tokio::join!(self.relays(config), mail_dns::unsigned(self.node));
+        let (mut rows, unsigned) = tokio::join!(self.relays(config), mail::dns::unsigned(self.node));
         rows.extend(unsigned.map(|trouble| {
             // Who starts it has an account on the node; here it can be seen what it comes to.
             self.row("signer", Health::Warning, trouble, Some("orocloud-cli smtp:dns".to_owned()))

@@ -10,7 +10,7 @@ use orocloud_protocol::smtp::{Recipients, ShowAnswer};
 use orocloud_protocol::{CallError, ErrorKind, NodeName};
 use serde_json::Value;
 
-use super::{FromNode, OtherNodes};
+use crate::nodes::actions::{FromNode, OtherNodes};
 use crate::operations::EventSink;
 use crate::rules::whitelist::{self as rules, Named};
 

@@ -15,14 +15,14 @@ use tokio::time::{Instant, sleep};
 
 pub use self::silence::Relays;
 use self::stalls::Circumstances;
-use super::NodeRef;
-use super::mail::Configurations;
-use super::mail_switch::{TURN, put, settle};
+use super::Configurations;
+use super::switch::{TURN, put, settle};
 use crate::engines::greeting::{self, Look};
 use crate::engines::postfix::log;
 use crate::engines::relay;
 use crate::environment::Postfix;
 use crate::mail_settings::{Desired, Relay};
+use crate::nodes::NodeRef;
 use crate::service_manager::Activity;
 
 /// After an order that Postfix could not work by.

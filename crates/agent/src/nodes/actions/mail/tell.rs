@@ -5,8 +5,8 @@ use orocloud_protocol::smtp::{ChangedAnswer, ShowAnswer};
 use orocloud_protocol::{CallError, NodeName, NodeRole};
 use serde_json::Value;
 
-use super::{Action, ActionContext, OtherNodes};
-use crate::nodes::mail_switch::LIMIT;
+use crate::nodes::actions::{Action, ActionContext, OtherNodes};
+use crate::nodes::mail::switch::LIMIT;
 use crate::rules::whitelist::Named;
 
 /// [`StepAction::MailTell`]
@@ -65,7 +65,7 @@ impl Action for Tell<'_> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::mail_fakes::{Mails, Mood, named};
+    use super::super::fakes::{Mails, Mood, named};
     use super::*;
 
     #[tokio::test]

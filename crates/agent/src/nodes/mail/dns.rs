@@ -9,12 +9,13 @@ use orocloud_protocol::node::{MailDnsAnswer, SigningKey};
 use orocloud_protocol::smtp::dns::{DnsAnswer, DnsRecord, DnsVerdict};
 use orocloud_protocol::{CallError, MailDomain};
 
-use super::mail::{Configurations, section};
-use super::{NodeRef, signing};
+use super::signing;
+use super::{Configurations, section};
 use crate::dns::check::{self, Key, Policies, Sender, Use};
 use crate::dns::lookup::{Lookup, NameServer, NoAnswer};
 use crate::dns::spf;
 use crate::mail_settings::{Desired, Relay};
+use crate::nodes::NodeRef;
 use crate::service_manager::{Activity, ServiceState};
 
 /// How long whoever starts services may take to say whether what signs runs.
@@ -233,7 +234,7 @@ mod tests {
 
     #[tokio::test]
     async fn mail_counts_as_unsigned_only_where_the_signer_is_known_not_to_run() {
-        let public = include_str!("../dns/check/public.txt").trim();
+        let public = include_str!("../../dns/check/public.txt").trim();
         let table = Table::new(&format!(
             "s1._domainkey.shop.example TXT v=DKIM1; k=rsa; p={public}\n_dmarc.shop.example TXT v=DMARC1; p=reject"
         ));

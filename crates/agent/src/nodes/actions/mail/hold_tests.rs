@@ -6,11 +6,11 @@ use std::path::Path;
 use orocloud_protocol::node::StepAction;
 use tokio_util::sync::CancellationToken;
 
-use super::mail_fakes::{Mails, Mood, named};
-use super::mail_hold::{Whitelist, can_be_told};
-use super::*;
+use super::fakes::{Mails, Mood, named};
+use super::hold::{Whitelist, can_be_told};
 use crate::environment::Agent;
 use crate::nodes::Node;
+use crate::nodes::actions::*;
 use crate::process::Processes;
 
 const SERVED: &str = "20261129100000";

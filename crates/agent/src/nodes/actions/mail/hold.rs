@@ -9,11 +9,11 @@ use orocloud_protocol::{
 };
 use serde_json::Value;
 
-use super::{Action, ActionContext, OtherNodes};
 use crate::environment::Environment;
 use crate::mail_settings::Desired;
+use crate::nodes::actions::{Action, ActionContext, OtherNodes};
+use crate::nodes::mail::switch::{self, LIMIT, cancelled};
 use crate::nodes::mail::{Configurations, section};
-use crate::nodes::mail_switch::{self, LIMIT, cancelled};
 use crate::rules::whitelist::{Named, beside, narrows};
 
 /// The mark of what mail nodes go back to, once one may have been told of the list that comes.
@@ -250,9 +250,9 @@ impl Action for Hold<'_> {
         let holds = configurations.desired()?;
         let wanted = self.wanted(&holds, context.node.config.environment.kind);
         if wanted != holds {
-            mail_switch::put(context.node, postfix, &wanted).await?;
+            switch::put(context.node, postfix, &wanted).await?;
         } else if configurations.is_unread()? {
-            mail_switch::settle(context.node, postfix).await?;
+            switch::settle(context.node, postfix).await?;
         }
         Ok(Value::Null)
     }

@@ -7,17 +7,17 @@ use orocloud_protocol::{CallError, ErrorKind};
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
-use super::NodeRef;
-use super::mail::Configurations;
-use super::transport::new_call_id;
+use super::Configurations;
 use crate::engines::greeting;
 use crate::engines::postfix::{self, configuration, log, submission};
 use crate::environment::Postfix;
 use crate::mail_settings::Desired;
+use crate::nodes::NodeRef;
+use crate::nodes::transport::new_call_id;
 use crate::service_manager::Activity;
 
 /// Held by whoever changes the configurations of mail on this node: a step of an operation, or the watch.
-pub(super) static TURN: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
+pub(in crate::nodes) static TURN: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
 
 /// How long Postfix may take to work by another configuration.
 const SWITCH_LIMIT: Duration = Duration::from_secs(60);

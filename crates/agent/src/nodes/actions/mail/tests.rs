@@ -16,13 +16,13 @@ use orocloud_protocol::node::{MailChange, RelayChange};
 use orocloud_protocol::smtp::WhitelistChange;
 use orocloud_protocol::{EventBody, Secret};
 
-use super::mail_fakes::named;
-use super::*;
+use super::fakes::named;
 use crate::environment::{Agent, Postfix};
 use crate::mail_settings::Desired;
 use crate::nodes::Node;
+use crate::nodes::actions::*;
+use crate::nodes::mail::switch::TURN;
 use crate::nodes::mail::{Configurations, how_they_fare};
-use crate::nodes::mail_switch::TURN;
 use crate::process::Processes;
 
 /// A change of mail, and a release on its way that brings its list.

@@ -7,12 +7,12 @@ use orocloud_protocol::{CallError, ErrorKind, MailAddress};
 use serde_json::Value;
 use tokio::time::Instant;
 
-use super::mail::address;
-use super::{Action, ActionContext};
+use super::address;
 use crate::app_config;
 use crate::engines::postfix::submission;
 use crate::engines::{mailer, php};
-use crate::nodes::mail_switch::cancelled;
+use crate::nodes::actions::{Action, ActionContext};
+use crate::nodes::mail::switch::cancelled;
 use crate::operations::plan::output;
 
 /// [`orocloud_protocol::node::StepAction::MailSend`]

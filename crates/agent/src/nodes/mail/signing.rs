@@ -15,10 +15,10 @@ use orocloud_protocol::node::SigningKey;
 use orocloud_protocol::{CallError, DkimSelector, MailDomain};
 use serde::{Deserialize, Serialize};
 
-use super::NodeRef;
 use crate::dns::check::{Key, Use};
 use crate::engines::openssl;
 use crate::environment::Signer;
+use crate::nodes::NodeRef;
 
 /// The newest format of what is noted of a key.
 const FORMAT: u32 = 1;

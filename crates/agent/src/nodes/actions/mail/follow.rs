@@ -8,11 +8,11 @@ use orocloud_protocol::{CallError, ErrorKind, MailAddress, NodeName};
 use serde_json::Value;
 use tokio::time::{Instant, sleep};
 
-use super::mail::address;
-use super::{Action, ActionContext};
+use super::address;
 use crate::engines::postfix::log::{self, Status};
+use crate::nodes::actions::{Action, ActionContext};
+use crate::nodes::mail::switch::cancelled;
 use crate::nodes::mail::{Configurations, section, send_step};
-use crate::nodes::mail_switch::cancelled;
 use crate::operations::plan::output;
 
 /// How long the relays may take, all of them one after the other.

@@ -13,9 +13,9 @@ use orocloud_protocol::CallError;
 
 pub use ledger::{Ledger, Patience, Stall};
 
-use super::logs::chain::{Chain, Identity, LogFile, Packing, modified};
-use super::logs::entry::Source;
-use super::logs::time::Times;
+use crate::nodes::logs::chain::{Chain, Identity, LogFile, Packing, modified};
+use crate::nodes::logs::entry::Source;
+use crate::nodes::logs::time::Times;
 
 /// A line that is longer is none of Postfix's.
 const LONGEST_LINE: usize = 64 * 1024;

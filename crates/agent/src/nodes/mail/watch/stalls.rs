@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use orocloud_protocol::RelayName;
 
 use crate::mail_settings::{Desired, Relay, StalledRelay};
-use crate::nodes::mail_log::{Patience, Stall};
+use crate::nodes::mail::log::{Patience, Stall};
 
 /// So many messages that waited in vain, and none taken since, are believed.
 const BELIEVED: usize = 2;
