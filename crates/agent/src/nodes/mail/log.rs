@@ -104,8 +104,13 @@ impl Reader {
             if link.path == chain.path || link.modified < earliest {
                 continue;
             }
-            if let Some(file) = link.open(chain)? {
-                Followed::new(file).read_on(&mut self.ledger, times)?;
+            let read = match link.open(chain) {
+                Ok(Some(file)) => Followed::new(file).read_on(&mut self.ledger, times),
+                other => other.map(drop),
+            };
+            // What is damaged stays so, and keeps nobody from what came after it.
+            if let Err(error) = read {
+                crate::log::line(format!("{} is not counted: {error}", link.path.display()));
             }
         }
         Ok(())

@@ -368,12 +368,11 @@ async fn a_change_that_is_undone_leaves_the_list_that_came_meanwhile() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_worked_is_not_undone_because_of_what_comes_after_it() {
+async fn a_damaged_log_of_the_day_before_keeps_nobody_from_a_change() {
     let rig = Rig::new();
-    // Of the day before nothing can be told.
     fs::write(rig.folder.path().join("log/mail.log.1.gz"), "nothing that is packed").unwrap();
     let relays = how_they_fare(&rig.node, rig.postfix(), &Desired::default(), |_| ()).await;
-    assert!(relays.is_err(), "{relays:?}");
+    assert!(relays.is_ok(), "{relays:?}");
     rig.change().await.unwrap();
     assert_eq!(rig.current(), CHANGE);
 }
