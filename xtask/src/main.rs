@@ -35,7 +35,7 @@ enum Task {
     Man,
     /// Measure against the best there is: a table of figures, less is better
     Bench(bench::Arguments),
-    /// Build once and run every test; as root, the story once more as an ordinary user
+    /// Build once and run every test; as root, the story and mail once more as an ordinary user
     Test(test::Arguments),
 }
 

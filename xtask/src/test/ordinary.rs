@@ -1,4 +1,4 @@
-//! The story once more as an account without any right: a sandbox must not need root.
+//! The story and mail once more as an account without any right: a sandbox must not need root.
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
@@ -10,29 +10,35 @@ use tempfile::TempDir;
 use super::program::Program;
 use crate::accounts;
 
-/// The end-to-end test that runs as root and as an ordinary user.
-pub const STORY: &str = "story";
+/// The end-to-end tests that run as root and as an ordinary user. Postfix wants accounts of its own and gets them otherwise then.
+const TESTS: [&str; 2] = ["story", "smtp::mail_goes_by_relays_that_were_tried"];
 
 /// The end-to-end tests as that account, in a folder that goes with this.
 pub struct Ordinary {
     pub program: Program,
+    /// Which of them.
+    pub tests: Vec<String>,
     _folder: TempDir,
 }
 
-/// Makes it ready, if we are root and the story is among what is wanted.
+/// Makes it ready, if we are root and one of them is among what is wanted.
 pub fn prepare(
     programs: &[Program],
     filter: &[String],
 ) -> Result<Option<Ordinary>, Box<dyn std::error::Error>> {
-    let wanted = filter.is_empty() || filter.iter().any(|filter| STORY.contains(filter.as_str()));
-    if !rustix::process::geteuid().is_root() || !wanted {
+    let is_wanted =
+        |test: &&str| filter.is_empty() || filter.iter().any(|filter| test.contains(filter.as_str()));
+    let wanted: Vec<String> = TESTS.into_iter().filter(is_wanted).map(str::to_owned).collect();
+    if !rustix::process::geteuid().is_root() || wanted.is_empty() {
         return Ok(None);
     }
     let tests =
         programs.iter().find(|program| program.is_end_to_end()).ok_or("cargo built no end-to-end tests")?;
-    let list = Command::new(&tests.path).args(["--list", STORY]).output()?;
-    if !String::from_utf8_lossy(&list.stdout).lines().any(|line| line.ends_with(": test")) {
-        return Err(format!("no end-to-end test is named {STORY}").into());
+    for test in &wanted {
+        let list = Command::new(&tests.path).args(["--list", test]).output()?;
+        if !String::from_utf8_lossy(&list.stdout).lines().any(|line| line.ends_with(": test")) {
+            return Err(format!("no end-to-end test is named {test}").into());
+        }
     }
     let account = accounts::TEST_ACCOUNT;
     let built = std::env::current_exe()?.parent().unwrap_or(Path::new("/")).to_owned();
@@ -65,6 +71,7 @@ pub fn prepare(
             environment: Some(environment.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec()),
             threads: tests.threads,
         },
+        tests: wanted,
         _folder: folder,
     }))
 }
