@@ -461,9 +461,8 @@ mod tests {
         assert_eq!(ledger.counts(now).day.sent, 3 * MESSAGES as u64);
     }
 
-    #[test]
-    fn the_last_word_about_a_relay_counts() {
-        let relay = |name: &str, host: &str, port| RelayInfo {
+    fn relay(name: &str, host: &str, port: u16) -> RelayInfo {
+        RelayInfo {
             name: name.parse().unwrap(),
             host: host.parse().unwrap(),
             port,
@@ -475,7 +474,11 @@ mod tests {
             trouble: None,
             seen: None,
             put_back: None,
-        };
+        }
+    }
+
+    #[test]
+    fn the_last_word_about_a_relay_counts() {
         let mut relays = [
             relay("one", "127.18.1.10", 2525),
             relay("other", "127.18.1.10", 25),
@@ -499,20 +502,7 @@ mod tests {
 
     #[test]
     fn what_a_relay_lets_wait_counts_until_it_takes_a_message() {
-        let relay = |name: &str, host: &str| RelayInfo {
-            name: name.parse().unwrap(),
-            host: host.parse().unwrap(),
-            port: 2525,
-            tls: RelayTls::None,
-            own_authority: false,
-            priority: 10,
-            user: None,
-            last_taken: None,
-            trouble: None,
-            seen: None,
-            put_back: None,
-        };
-        let relays = [relay("one", "127.18.1.10"), relay("other", "127.18.1.11")];
+        let relays = [relay("one", "127.18.1.10", 2525), relay("other", "127.18.1.11", 2525)];
         let late = "conversation with 127.18.1.10[127.18.1.10] timed out while sending MAIL FROM";
         let passed = |time| line(time, "smtp", &format!("A1: {late}"));
         let last = |time, to| ended(time, "A1", to, RELAY, "deferred", late);
